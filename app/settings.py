@@ -51,9 +51,7 @@ class Settings:
         """Raise `SettingsError` naming each of these fields that is empty."""
         missing = [name.upper() for name in names if not getattr(self, name)]
         if missing:
-            raise SettingsError(
-                f"missing setting: {', '.join(missing)} (see the settings table in README.md)"
-            )
+            raise SettingsError(f"missing setting: {', '.join(missing)} (see the settings table in README.md)")
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -63,7 +61,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for item in fields(Settings):
         text = source.get(item.name.upper(), "").strip()
         if text:
-            values[item.name] = _PARSERS.get(item.name, str)(item.name.upper(), text)
+            values[item.name] = _PARSERS.get(item.name, _text)(item.name.upper(), text)
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -79,6 +77,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError("TWILIO_SIGNATURE_CHECK=0 is refused when MOED_ENV=production")
     if settings.server_first_scheduling:
         raise SettingsError("SERVER_FIRST_SCHEDULING=1 is not available in this version: set it to 0")
+
+
+def _text(_: str, text: str) -> str:
+    return text
 
 
 def _integer(least: int, most: int) -> Callable[[str, str], int]:
@@ -110,11 +112,12 @@ def _url(*schemes: str) -> Callable[[str, str], str]:
         try:
             parts = urlsplit(text)
             usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+            usable = usable and not parts.query and not parts.fragment
         except ValueError:
             usable = False
         if not usable:
             raise SettingsError(
-                f"{name} must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
+                f"{name} must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)} and has no query"
             )
         return text.rstrip("/")
 
