@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -34,7 +35,7 @@ _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0
 _NO_CODE, _DROPPED = 1005, 1006
 
 
-class WebSocketClosed(Exception):  # noqa: N818 - a fact, not a fault
+class WebSocketClosed(Exception):
     """The socket is closed. `clean`: by a close frame; otherwise the peer vanished (1006) or broke the rules."""
 
     def __init__(self, code: int, reason: str = "", *, clean: bool = False) -> None:
@@ -77,6 +78,14 @@ class WebSocket:
         """Send a close frame, once; never raises. The connection itself ends when the handler returns."""
         if self._closed is None:
             self._end(code, reason, clean=True, tell_peer=True)
+
+    def drop(self) -> None:
+        """Break the connection without a close frame; never raises. A reader sees 1006."""
+        self._end(_DROPPED, "dropped")
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            log.debug("connection was gone before it was dropped")
 
     def _receive_message(self) -> str | bytes:
         opcode = 0
@@ -219,11 +228,14 @@ class WebSocketServer:
         self._server = WSGIServer(
             address, self._answer_http, handler_class=_Handler, log=None, error_log=None, spawn=self._pool
         )
-        self._server.moed = self
+        self._server.moed = self  # type: ignore[attr-defined]
 
     @property
     def address(self) -> tuple[str, int]:
-        return self._server.server_host, self._server.server_port
+        host, port = self._server.server_host, self._server.server_port
+        if host is None or port is None:
+            raise OSError("not listening yet")
+        return host, port
 
     def start(self) -> None:
         """Bind and listen. Raises `OSError` when the port is in use."""
@@ -318,7 +330,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
             websocket.close(1011, "internal error")
         finally:
             websocket.close()
-            self.websocket = None
+            del self.websocket
 
     @property
     def logger(self) -> Any:

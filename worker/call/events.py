@@ -22,8 +22,9 @@ class StreamStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded(Event):
-    """The caller hung up, or the carrier's socket is gone."""
+    """The stream is over. `state`: "ended" when the caller hung up, "lost" when the call itself may go on."""
 
+    state: str
     reason: str
 
 

@@ -123,7 +123,7 @@ class CallMachine:
         self._connection.connect()
 
     def _on_stream_ended(self, event: ev.StreamEnded) -> None:
-        self._end(cmd.CloseStream("ended", event.reason))
+        self._end(cmd.CloseStream(event.state, event.reason))
 
     def _on_mark(self, event: ev.MarkReturned) -> None:
         if self._closing is not None and event.name == self._closing_mark:
@@ -262,6 +262,7 @@ class CallMachine:
         self._context.record(
             "tool_call",
             call.at_ms,
+            tool_call_id=call.call_id,
             name=call.name,
             arguments=call.arguments,
             output=event.output,
