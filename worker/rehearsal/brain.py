@@ -146,7 +146,7 @@ class Brain(ABC):
     needs_transcripts: bool = False
 
     def configure(self, hearing: HearingConfig | None) -> None:  # noqa: B027  # not every brain cares
-        """Take the turn detection: once before the first audio, and after each `session.update`. None: it is off."""
+        """Take the turn detection, before the first audio and whenever it changes. None: it is off."""
 
     @abstractmethod
     def hear(self, pcmu: bytes) -> Sequence[SpeechStarted | SpeechStopped]:
