@@ -1,0 +1,1 @@
+"""The carrier's webhooks: an incoming call in, TwiML out."""
