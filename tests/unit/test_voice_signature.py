@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from urllib.parse import urlencode
+
 import pytest
 import structlog
 from flask.testing import FlaskClient
@@ -171,6 +174,21 @@ def test_oversized_body_is_413_before_the_signature(client: FlaskClient, calls: 
     assert response.status_code == 413
     assert response.mimetype == "application/problem+json"
     assert calls.accepted == []
+
+
+@pytest.mark.parametrize(("excess", "status"), [(-1, 200), (0, 200), (1, 413), (9999, 413)])
+def test_chunked_body_has_the_same_limit(client: FlaskClient, excess: int, status: int) -> None:
+    """A body without a length is neither cut nor read on for ever."""
+    start = urlencode(FORM) + "&Extra="
+    extra = "x" * (MAX_BODY_BYTES - len(start) + excess)
+    response = client.post(
+        INCOMING,
+        input_stream=io.BytesIO((start + extra).encode()),
+        content_type="application/x-www-form-urlencoded",
+        headers=signed(PUBLIC_BASE_URL + INCOMING, FORM | {"Extra": extra}),
+        environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
+    )
+    assert response.status_code == status
 
 
 def test_body_just_below_the_limit_is_read(client: FlaskClient) -> None:
