@@ -103,6 +103,9 @@ def _run_worker(settings: Settings) -> int:
 
 
 def _run_release(settings: Settings) -> int:
+    from app import logs
+
+    logs.configure(settings)
     schema.migrate(settings, say=_say)
     return 0
 

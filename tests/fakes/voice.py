@@ -12,16 +12,19 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
+from app.adapters.carrier_signature import CarrierSignature
 from app.api import error_handlers, request_ids
 from app.api.health import health_blueprint
 from app.domain.calls import AcceptedCall, AfterStream, IncomingCall
-from app.voice.signature import RequestCheck, SignatureCheck
+from app.voice.signature import RequestCheck
 from app.voice.twiml import CallUrls
 from app.voice.views import voice_blueprint
 
 AUTH_TOKEN = "s3cret"
 PUBLIC_BASE_URL = "https://moed.example"
 URLS = CallUrls(media="wss://media.example/media", after_stream=f"{PUBLIC_BASE_URL}/voice/after")
+
+CHECK = RequestCheck(PUBLIC_BASE_URL, CarrierSignature(AUTH_TOKEN))
 
 CALL_SID = "CA0123456789abcdef0123456789abcdef"
 TO = "+97231234567"
@@ -61,7 +64,7 @@ def web_app(calls: FakeCalls, check: RequestCheck | None = None) -> Flask:
     request_ids.register(app)
     error_handlers.register(app)
     app.register_blueprint(health_blueprint(list))
-    app.register_blueprint(voice_blueprint(calls, check or SignatureCheck(AUTH_TOKEN, PUBLIC_BASE_URL), URLS))
+    app.register_blueprint(voice_blueprint(calls, check or CHECK, URLS))
     return app
 
 

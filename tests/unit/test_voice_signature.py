@@ -10,8 +10,9 @@ import structlog
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
+from app.adapters.carrier_signature import CarrierSignature, NoSignature
 from app.settings import Settings
-from app.voice.signature import NoSignatureCheck, SignatureCheck, request_check
+from app.voice.signature import RequestCheck, request_check
 from app.voice.views import MAX_BODY_BYTES
 from tests.fakes.voice import (
     AUTH_TOKEN,
@@ -52,7 +53,7 @@ def test_vector_computed_by_hand_is_accepted(client: FlaskClient) -> None:
 
 def test_published_vector_is_accepted() -> None:
     """The example in the carrier's own documentation, with a query in the URL."""
-    check = SignatureCheck("12345", "https://mycompany.com")
+    check = RequestCheck("https://mycompany.com", CarrierSignature("12345"))
     form = MultiDict(
         {
             "CallSid": "CA1234567890ABCDE",
@@ -120,7 +121,7 @@ def test_signature_for_another_url_is_refused(client: FlaskClient, calls: FakeCa
 
 def test_prefix_of_the_public_url_is_signed_too(calls: FakeCalls) -> None:
     """A deployment below a path: the router strips it, the signature has it."""
-    client = web_app(calls, SignatureCheck(AUTH_TOKEN, "https://apps.example/moed")).test_client()
+    client = web_app(calls, RequestCheck("https://apps.example/moed", CarrierSignature(AUTH_TOKEN))).test_client()
     headers = signed("https://apps.example/moed/voice/incoming", FORM)
     twiml_of(client.post(INCOMING, data=FORM, headers=headers))
 
@@ -224,15 +225,15 @@ def test_trailing_slash_is_another_address(client: FlaskClient) -> None:
 
 def test_without_check_unsigned_requests_are_served(calls: FakeCalls) -> None:
     """Development: the object that accepts everybody."""
-    client = web_app(calls, NoSignatureCheck()).test_client()
+    client = web_app(calls, RequestCheck(PUBLIC_BASE_URL, NoSignature())).test_client()
     twiml_of(client.post(INCOMING, data=FORM))
 
 
 def test_settings_choose_the_check_once() -> None:
     """The setting is read where the object is built."""
     checked = request_check(Settings(twilio_auth_token=AUTH_TOKEN, public_base_url=PUBLIC_BASE_URL))
-    assert isinstance(checked, SignatureCheck)
+    assert isinstance(checked.carrier, CarrierSignature)
     with structlog.testing.capture_logs() as lines:
         unchecked = request_check(Settings(moed_env="development", twilio_signature_check=False))
-    assert isinstance(unchecked, NoSignatureCheck)
+    assert isinstance(unchecked.carrier, NoSignature)
     assert [line["event"] for line in lines] == ["carrier signatures are not checked"]
