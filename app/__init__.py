@@ -1,0 +1,63 @@
+"""Moed: `create_app` builds the Flask application; both processes take their services from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """The application: extensions, services, blueprints, error handlers. Raises SettingsError.
+
+    Imports stand here and not above, because importing `app.domain` or `app.settings` runs this file, and the
+    core is to need nothing but the standard library.
+    """
+    from flask import Flask
+    from flask_migrate import Migrate
+
+    from app.models import db
+    from app.services import build_services
+    from app.services.database import engine_options
+    from app.services.readiness import MIGRATIONS
+
+    settings.require("database_url")
+    app = Flask(__name__, static_folder=None)
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.db_pool_size)
+    db.init_app(app)
+    Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=False)
+    with app.app_context():
+        app.extensions["moed"] = build_services(db.engine)
+    _add_routes(app, settings)
+    return app
+
+
+def _add_routes(app: Flask, settings: Settings) -> None:
+    """Every blueprint and handler of the process, one a line."""
+    import structlog
+
+    from app.api import error_handlers, health, request_ids
+    from app.services import services_of
+    from app.voice.signature import request_check
+    from app.voice.twiml import CallUrls
+    from app.voice.views import voice_blueprint
+
+    services = services_of(app)
+    request_ids.register(app)
+    error_handlers.register(app)
+    app.register_blueprint(health.health_blueprint(services.readiness.database_problems))
+    if _takes_calls(settings):
+        check, urls = request_check(settings), CallUrls.from_settings(settings)
+        app.register_blueprint(voice_blueprint(services.calls, check, urls))
+    else:
+        structlog.get_logger(__name__).info("voice webhooks are off: their settings are not complete")
+
+
+def _takes_calls(settings: Settings) -> bool:
+    """Whether the carrier can be answered. With an empty auth token anybody could sign."""
+    signed = bool(settings.twilio_auth_token) or not settings.twilio_signature_check
+    return signed and bool(settings.public_base_url and settings.media_public_url)

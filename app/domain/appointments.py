@@ -92,3 +92,4 @@ class AppointmentDetails:
     customer_phone: str | None = field(repr=False, default=None)
     notes: str = field(repr=False, default="")
     call_id: int | None = None
+    confirmed_to_caller_at: datetime | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -94,9 +95,33 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class CallClosing:
-    """How a stream ended: the call's state, a word why, and its counts."""
+    """How a stream ended: the call's state, a word why, and its counts.
+
+    `stream_number` is the briefing's. With it a worker that reports late, after another stream of the call has
+    begun, adds its counts and leaves the state alone.
+    """
 
     state: CallState
     reason: str
     barge_ins: int
     duration_ms: int
+    stream_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallDetails:
+    """What is stored of a call. Counts are sums over its streams."""
+
+    id: int
+    business_id: int
+    call_sid: str
+    state: CallState
+    end_reason: str | None
+    stream_count: int
+    barge_ins: int
+    duration_ms: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    caller_number: str | None = field(repr=False)
+    timeline: tuple[TimelineEntry, ...] = field(repr=False)

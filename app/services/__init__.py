@@ -1,0 +1,45 @@
+"""The use cases: the only code that commits. Web and worker call them with the same commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import Flask
+from sqlalchemy import Engine
+
+from app.services.businesses import Businesses
+from app.services.calls import Calls
+from app.services.database import Database
+from app.services.readiness import Readiness
+from app.services.scheduling import Scheduling, utc_now
+
+__all__ = ["Services", "build_services", "services_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that the front doors may call. Safe to share between greenlets and threads."""
+
+    businesses: Businesses
+    scheduling: Scheduling
+    calls: Calls
+    readiness: Readiness
+
+
+def build_services(engine: Engine, now: Callable[[], datetime] = utc_now) -> Services:
+    """The services on one engine; `now` is the clock."""
+    database = Database(engine)
+    return Services(
+        businesses=Businesses(database),
+        scheduling=Scheduling(database, now),
+        calls=Calls(database, now),
+        readiness=Readiness(database),
+    )
+
+
+def services_of(app: Flask) -> Services:
+    """The services that `create_app` made for this app. No request or app context is needed to call them."""
+    services: Services = app.extensions["moed"]
+    return services

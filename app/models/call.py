@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import BigInt, DrawnId, Model, TenantKey
+
+
+class Call(Model):
+    """One phone call. It may have several media streams, one after another."""
+
+    __tablename__ = "calls"
+    __table_args__ = (UniqueConstraint("business_id", "call_sid"), Index(None, "call_sid"))
+
+    business_id: Mapped[TenantKey] = mapped_column(ForeignKey("businesses.id"))
+    id: Mapped[DrawnId]
+    call_sid: Mapped[str]
+    stream_sid: Mapped[str | None]
+    called_number: Mapped[str]
+    caller_number: Mapped[str | None]
+    state: Mapped[str]
+    end_reason: Mapped[str | None]
+    stream_count: Mapped[int] = mapped_column(server_default=text("0"))
+    reconnect_count: Mapped[int] = mapped_column(server_default=text("0"))
+    event_count: Mapped[int] = mapped_column(server_default=text("0"))
+    barge_in_count: Mapped[int] = mapped_column(server_default=text("0"))
+    duration_ms: Mapped[BigInt] = mapped_column(server_default=text("0"))
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]

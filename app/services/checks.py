@@ -1,0 +1,68 @@
+"""What the services let in, whichever door it came through. Each raises `InvalidInput` naming the field."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, date, datetime
+
+from app.errors import InvalidInput
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_ID = re.compile(r"[!-~]{1,128}")
+# Dates outside leave what arithmetic with `datetime` can hold.
+_YEARS = range(2000, 9000)
+
+
+def line(field: str, value: str, longest: int, shortest: int = 1) -> str:
+    """One line of text, trimmed."""
+    trimmed = value.strip()
+    if not shortest <= len(trimmed) <= longest:
+        raise InvalidInput(field, f"must have {shortest} to {longest} characters")
+    if not _storable(trimmed, ()):
+        raise InvalidInput(field, "must not hold control characters")
+    return trimmed
+
+
+def prose(field: str, value: str, longest: int) -> str:
+    """Text that may be empty and may have several lines."""
+    if len(value) > longest:
+        raise InvalidInput(field, f"must have at most {longest} characters")
+    if not _storable(value, ("\n", "\r", "\t")):
+        raise InvalidInput(field, "must not hold control characters")
+    return value
+
+
+def phone_number(field: str, value: str) -> str:
+    """A telephone number in E.164."""
+    if not _E164.fullmatch(value):
+        raise InvalidInput(field, "must be in E.164, for example +972312345678")
+    return value
+
+
+def identifier(field: str, value: str) -> str:
+    """An id that another program made up: visible ASCII."""
+    if not _ID.fullmatch(value):
+        raise InvalidInput(field, "must have 1 to 128 visible ASCII characters")
+    return value
+
+
+def instant(field: str, value: datetime) -> datetime:
+    """An aware datetime, as UTC."""
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidInput(field, "must have a UTC offset")
+    if value.year not in _YEARS:
+        raise InvalidInput(field, f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return value.astimezone(UTC)
+
+
+def calendar_day(field: str, value: date) -> date:
+    """A date that arithmetic can be done with."""
+    if value.year not in _YEARS:
+        raise InvalidInput(field, f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return value
+
+
+def _storable(value: str, allowed: tuple[str, ...]) -> bool:
+    """No control characters (Cc) and no surrogates (Cs), which PostgreSQL's text can't hold or nobody can read."""
+    return all(mark in allowed or unicodedata.category(mark) not in ("Cc", "Cs") for mark in value)

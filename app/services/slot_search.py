@@ -1,0 +1,123 @@
+"""Which free starts to offer to somebody who would like a day, a time, both or neither."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice, repeat
+
+from sqlalchemy.orm import Session
+
+from app.domain.appointments import FindSlots, FreeSlot, SlotSearch
+from app.domain.availability import Refusal, explain, free_slots
+from app.services.calendars import Bookable, BusyTimes, decide, nearest, read_busy, read_rules
+
+ONE_DAY = timedelta(days=1)
+CHUNK_DAYS = 31
+# How far ahead a search goes where the policy sets no booking window.
+HORIZON_DAYS = 366
+
+
+class SlotFinder:
+    """Answers one wish, in one transaction, at one instant."""
+
+    def __init__(self, session: Session, business_id: int, now: datetime) -> None:
+        self._session = session
+        self._now = now
+        self._rules = read_rules(session, business_id)
+        self._today = self._rules.day_of(now)
+
+    def search(self, wish: FindSlots) -> SlotSearch:
+        """The offers for a wish that `Scheduling` has checked."""
+        if wish.day is None:
+            return self._on_any_day(wish.at, wish.limit)
+        if wish.at is None:
+            return self._on_day(wish.day, wish.limit)
+        return self._at(wish.day, wish.at, wish.limit)
+
+    def _on_any_day(self, at: time | None, limit: int) -> SlotSearch:
+        fitting = list(islice(self._from(self._today, lambda slot: at in (None, _wall(slot))), limit))
+        if fitting:
+            return SlotSearch(tuple(fitting))
+        if at is None:
+            return SlotSearch((), self._why_not_on(self._today))
+        day = self._today if self._instant(self._today, at) > self._now else self._today + ONE_DAY
+        others = tuple(islice(self._from(self._today), limit))
+        return SlotSearch(others, self._why_not(self._instant(day, at)))
+
+    def _on_day(self, day: date, limit: int) -> SlotSearch:
+        if slots := self._between(day, day):
+            return SlotSearch(tuple(slots[:limit]))
+        later = islice(self._from(max(day + ONE_DAY, self._today)), limit)
+        return SlotSearch(tuple(later), self._why_not_on(day))
+
+    def _at(self, day: date, at: time, limit: int) -> SlotSearch:
+        wanted = self._instant(day, at)
+        slots = self._between(day, day)
+        exact = [slot for slot in slots if _wall(slot) == at][:1]
+        others = sorted(
+            (slot for slot in slots if slot not in exact),
+            key=lambda slot: (abs(slot.starts_at - wanted), slot.starts_at),
+        )
+        offers = [*exact, *others][:limit]
+        if exact:
+            return SlotSearch(tuple(offers))
+        offers += islice(self._from(max(day + ONE_DAY, self._today)), limit - len(offers))
+        return SlotSearch(tuple(offers), self._why_not(wanted))
+
+    def _from(self, day: date, fits: Callable[[FreeSlot], bool] = lambda _: True) -> Iterator[FreeSlot]:
+        """Free starts from `day` on, read from the database only as far as they are asked for."""
+        last = max(map(self._last_day, self._rules.bookables, repeat(day)), default=day - ONE_DAY)
+        while day <= last:
+            until = min(day + timedelta(days=CHUNK_DAYS - 1), last)
+            yield from (slot for slot in self._between(day, until) if fits(slot))
+            day = until + ONE_DAY
+
+    def _last_day(self, bookable: Bookable, first: date) -> date:
+        window = bookable.policy.booking_window_days
+        if window is not None:
+            return self._today + timedelta(days=window)
+        return first + timedelta(days=HORIZON_DAYS)
+
+    def _between(self, first: date, last: date) -> list[FreeSlot]:
+        """The union over the resources, each start with the resource that a booking would choose."""
+        busy = read_busy(self._session, self._rules, first, last, self._now)
+        chosen: dict[datetime, FreeSlot] = {}
+        for bookable in self._rules.bookables:
+            for slot in free_slots(bookable.policy, busy.of(bookable), first, last, self._now):
+                rival = chosen.get(slot.starts_at)
+                if rival is None or self._prefers(busy, bookable, rival):
+                    chosen[slot.starts_at] = FreeSlot(slot.starts_at, slot.ends_at, bookable.resource_id)
+        return [chosen[starts_at] for starts_at in sorted(chosen)]
+
+    def _prefers(self, busy: BusyTimes, bookable: Bookable, rival: FreeSlot) -> bool:
+        day = self._rules.day_of(rival.starts_at)
+        return busy.preference(bookable.resource_id, day) < busy.preference(rival.resource_id, day)
+
+    def _why_not(self, starts_at: datetime) -> str | None:
+        day = self._rules.day_of(starts_at)
+        busy = read_busy(self._session, self._rules, day, day, self._now)
+        answer = decide(self._rules.bookables, busy, starts_at, self._now)
+        return answer.code if isinstance(answer, Refusal) else None
+
+    def _why_not_on(self, day: date) -> str:
+        """Why a day without a free start has none: what is said of the last start that its hours have."""
+        busy = read_busy(self._session, self._rules, day, day, self._now)
+        noon = self._instant(day, time(12))
+        refusals = []
+        for bookable in self._rules.bookables:
+            open_hours = replace(bookable.policy, min_notice_min=0, booking_window_days=None, daily_limit=None)
+            starts = free_slots(open_hours, [], day, day, noon - timedelta(days=2))
+            last = starts[-1].starts_at if starts else noon
+            refusal = explain(bookable.policy, busy.of(bookable), last, self._now)
+            refusals += [refusal] if refusal else []
+        return nearest(refusals).code
+
+    def _instant(self, day: date, at: time) -> datetime:
+        """The first instant with this wall time; in a gap, with the offset before it (PEP 495, fold 0)."""
+        return datetime.combine(day, at.replace(fold=0), self._rules.zone).astimezone(UTC)
+
+
+def _wall(slot: FreeSlot) -> time:
+    return slot.starts_at.time()
