@@ -34,6 +34,10 @@ class ConnectionAxis(Axis):
         self._attempts = 0
         self._outage_began_ms: float | None = None
 
+    def speaks(self, generation: int) -> bool:
+        """Whether events of that socket count: a lost one may still deliver."""
+        return generation == self.generation and self.state != Connection.LOST
+
     def connect(self) -> None:
         self.fire(Trigger.CONNECT)
 

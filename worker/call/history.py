@@ -77,10 +77,14 @@ def call_item(call: Done) -> Mapping[str, Any]:
     return {"type": "function_call", "call_id": call.call_id, "name": call.name, "arguments": call.arguments}
 
 
+def message_item(role: str, text: str) -> Mapping[str, Any]:
+    kind = "output_text" if role == "assistant" else "input_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+
+
 def _items(entry: Said | Done) -> list[Mapping[str, Any]]:
     if isinstance(entry, Done):
         return [] if entry.output is None else [call_item(entry), output_item(entry.call_id, entry.output)]
     if not entry.text:
         return []
-    kind = "output_text" if entry.role == "assistant" else "input_text"
-    return [{"type": "message", "role": entry.role, "content": [{"type": kind, "text": entry.text}]}]
+    return [message_item(entry.role, entry.text)]

@@ -17,7 +17,7 @@ from worker.call import replies
 from worker.call.connection import ConnectionAxis
 from worker.call.context import CallConfig, Context
 from worker.call.deadlines import Deadline
-from worker.call.history import Done, History, Said, call_item, output_item
+from worker.call.history import Done, History, Said, call_item, message_item, output_item
 from worker.call.playback import Ledger, Segment
 from worker.call.replies import Reason, Reply
 from worker.call.response import ResponseAxis
@@ -74,7 +74,7 @@ class CallMachine:
         if self._ended:
             return []
         self._context.now_ms = max(self._context.now_ms, event.at_ms)
-        if isinstance(event, ev.RealtimeEvent) and event.generation != self._connection.generation:
+        if isinstance(event, ev.RealtimeEvent) and not self._connection.speaks(event.generation):
             return []
         handler = _HANDLERS.get(type(event))
         if handler is None:
@@ -361,6 +361,8 @@ class CallMachine:
             return
         heard = segment.heard_text
         self._history.heard(segment.begun_at_ms, heard)
+        if heard and segment.orphaned and self._connection.state == Connection.READY:
+            self._add_item(message_item("assistant", heard))  # it played on while the new socket was made
         self._context.record(
             "bot_turn",
             segment.begun_at_ms,

@@ -36,6 +36,8 @@ class Segment:
     heard_ms: float = 0.0
     begun_at_ms: float = 0.0
     complete: bool = False
+    # Its socket is gone: no item stands behind it any more.
+    orphaned: bool = False
     text: str = ""
 
     @property
@@ -73,18 +75,18 @@ class Ledger(Axis):
         self._ends_at_ms = 0.0
         self._marks: deque[tuple[str, float]] = deque()
         self._cut: list[Segment] = []
+        self._known: set[str] = set()
 
     @property
     def playing(self) -> bool:
         return self.state == Playback.PLAYING
 
-    def enter(self, response_id: str, item_id: str) -> Segment:
-        """The segment of an item, entered in the ledger when it is new."""
-        segment = self._find(item_id)
-        if segment is None:
-            segment = Segment(response_id, item_id, begun_at_ms=self._context.now_ms)
-            self._segments.append(segment)
-        return segment
+    def enter(self, response_id: str, item_id: str) -> Segment | None:
+        """The segment of an item, entered when it is new; None when it was heard or corrected before."""
+        if item_id not in self._known:
+            self._known.add(item_id)
+            self._segments.append(Segment(response_id, item_id, begun_at_ms=self._context.now_ms))
+        return self._find(item_id)
 
     def add_text(self, item_id: str, text: str) -> None:
         """More of what an item says."""
@@ -106,6 +108,8 @@ class Ledger(Axis):
     def send(self, delta: AudioDelta) -> None:
         """Forward audio to the phone and enter it."""
         now, segment = self._context.now_ms, self.enter(delta.response_id, delta.item_id)
+        if segment is None:
+            return
         if not segment.forwarded_ms:
             segment.content_index, segment.start_ms = delta.content_index, self._sent_ms
             segment.begun_at_ms = max(now, self._ends_at_ms)
@@ -121,7 +125,9 @@ class Ledger(Axis):
 
     def drop(self, delta: AudioDelta) -> None:
         """Audio that comes after its response was cancelled: generated, never forwarded."""
-        self.enter(delta.response_id, delta.item_id).received_ms += delta.duration_ms
+        segment = self.enter(delta.response_id, delta.item_id)
+        if segment is not None:
+            segment.received_ms += delta.duration_ms
 
     def mark(self) -> None:
         """Ask the carrier to tell when everything up to here was played."""
@@ -184,17 +190,17 @@ class Ledger(Axis):
         """What was heard of the segments that were cut and not yet corrected."""
         return " ".join(filter(None, (segment.heard_text for segment in self._cut)))
 
-    def correct(self, *, on_server: bool = True) -> None:
-        """Bring the model's history in line with what was heard, item by item; on a new socket it is empty."""
+    def correct(self) -> None:
+        """Bring the model's history in line with what was heard, item by item."""
         for segment in self._cut:
-            if on_server:
-                self._correct_item(segment)
+            self._correct_item(segment)
             self._settle(segment)
         self._cut = []
 
     def socket_lost(self) -> None:
         """The items are gone with their socket; what is at the phone plays on, and its end is all there is."""
-        self.correct(on_server=False)
+        self._orphan_all()
+        self.correct()
         for segment in self._segments:
             segment.complete = True
         self.mark()
@@ -203,16 +209,17 @@ class Ledger(Axis):
     def close(self) -> None:
         """The stream is over: what was not heard by now never will be."""
         self._hear(self.heard_position())
+        self._orphan_all()
         self._cut += self._segments
         self._segments = []
-        self.correct(on_server=False)
+        self.correct()
 
     def all_heard(self) -> None:
         self._hear(self._sent_ms)
         self._context.deadlines.clear(Deadline.PLAYBACK)
 
     def _correct_item(self, segment: Segment) -> None:
-        if segment.fully_heard:
+        if segment.fully_heard or segment.orphaned:
             return
         heard = int(min(segment.heard_ms, segment.forwarded_ms))
         if heard <= 0:
@@ -220,6 +227,10 @@ class Ledger(Axis):
         elif heard < int(segment.received_ms):
             event_id = self._context.new_id("truncate")
             self._context.emit(cmd.TruncateItem(event_id, segment.item_id, segment.content_index, heard))
+
+    def _orphan_all(self) -> None:
+        for segment in self._segments + self._cut:
+            segment.orphaned = True
 
     def _hear(self, position_ms: float) -> None:
         for segment in self._segments:
