@@ -22,7 +22,7 @@ class PlayAudio(Command):
 
 @dataclass(frozen=True, slots=True)
 class PlayRecorded(Command):
-    """Play a sentence that ships with Moed (`worker/recordings`), for when there is no model to speak."""
+    """Play a sentence that ships with Moed (`worker/sentences`), for when there is no model to speak."""
 
     name: str
     mark: str
