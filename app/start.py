@@ -10,11 +10,11 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from app import schema
-from app.settings import EXIT_BAD_SETTINGS, Settings, SettingsError, load_settings
+from app.settings import EXIT_BAD_SETTINGS, Settings, SettingsError, child_environment, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKLOG = 2048
@@ -94,7 +94,10 @@ def _why_not(error: OSError, host: str, port: int) -> str:
 
 def _run_web(settings: Settings) -> int:
     listener = listen(settings.host, settings.port)
-    return _become("gunicorn", "--config", "app/gunicorn_conf.py", "--bind", f"fd://{listener.fileno()}")
+    # gunicorn reads this variable itself, and stumbles over an empty one.
+    changes = {"WEB_CONCURRENCY": str(settings.web_concurrency)}
+    bind = f"fd://{listener.fileno()}"
+    return _become("gunicorn", "--config", "app/gunicorn_conf.py", "--bind", bind, changes=changes)
 
 
 def _run_worker(settings: Settings) -> int:
@@ -123,11 +126,12 @@ _RUN: dict[str, Callable[[Settings], int]] = {
 }
 
 
-def _become(module: str, *arguments: str) -> int:
+def _become(module: str, *arguments: str, changes: Mapping[str, str] | None = None) -> int:
     """Replace this process, so that signals of the process manager arrive where they are meant."""
     os.chdir(ROOT)
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own modules
+    command = [sys.executable, "-m", module, *arguments]
+    os.execve(command[0], command, child_environment(changes or {}))  # noqa: S606 - our own modules
 
 
 def _say(line: str) -> None:
