@@ -7,6 +7,7 @@ All audio is mu-law, 8 kHz, mono: 8 bytes are one millisecond. All positions and
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ class Timing:
     transcription_ms: float = 250  # committed -> transcription.completed, where `transcribe` itself took less
 
 
-INSTANT = Timing(0, 0, 0, 0, 0, 1e9, 0, 0, 0, 0)
+INSTANT = Timing(0, 0, 0, 0, 0, math.inf, 0, 0, 0, 0)
 
 
 class Brain(ABC):
