@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -114,6 +115,12 @@ class ScriptedBrain(Brain):
             return self.script.answer(request)
         replies = self.script.replies
         return (replies[request.index] if request.index < len(replies) else self.script.otherwise).acts
+
+
+def in_turn(*scripts: Script) -> Callable[[], ScriptedBrain]:
+    """A brain factory: the first session gets the first script, and so on; the last one stays."""
+    waiting = deque(scripts)
+    return lambda: ScriptedBrain(waiting.popleft() if len(waiting) > 1 else waiting[0])
 
 
 class LoudnessEars:
