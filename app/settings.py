@@ -25,7 +25,7 @@ class Settings:
     database_url: str = ""
     moed_env: str = "production"
     moed_role: str = "all"
-    host: str = "127.0.0.1"
+    host: str = "0.0.0.0"
     port: int = 0
     public_base_url: str = ""
     media_public_url: str = ""

@@ -80,7 +80,7 @@ class CallSession:
         finally:
             gevent.killall(self._greenlets)
             self._timeline.finish()
-        return self._closing or CallClosing(CallState.LOST, "internal_error", self._barge_ins, self._now_ms())
+        return self._closing or self._closed_as(CallState.LOST, "internal_error")
 
     def hand_back(self, reason: str) -> None:
         """End the stream, not the call: the carrier asks for another worker."""
@@ -153,8 +153,9 @@ class CallSession:
         """Milliseconds since this stream began."""
         return (time.monotonic() - self._began) * 1000
 
-    def _now_ms(self) -> int:
-        return round(self._plan.offset_ms + self._clock())
+    def _closed_as(self, state: CallState, reason: str) -> CallClosing:
+        duration_ms, number = round(self._clock()), self._plan.stream_number
+        return CallClosing(state, reason, self._barge_ins, duration_ms, number)
 
     def _spawn(self, task: Callable[[], None]) -> gevent.Greenlet[..., Any]:
         """A greenlet whose death is never silent: it ends the call, and says where."""
@@ -234,7 +235,7 @@ class CallSession:
         self._log.info(command.event, **command.fields)
 
     def _close_stream(self, command: cmd.CloseStream) -> None:
-        self._closing = CallClosing(CallState(command.state), command.reason, self._barge_ins, self._now_ms())
+        self._closing = self._closed_as(CallState(command.state), command.reason)
         self._carrier.close()
         self._done.set()
 

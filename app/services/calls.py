@@ -161,21 +161,14 @@ class Calls:
             call = session.get(Call, (business_id, call_id))
             if call is None:
                 raise NotFound("no such call")
-            return CallDetails(
-                id=call.id,
-                business_id=business_id,
-                call_sid=call.call_sid,
-                state=CallState(call.state),
-                end_reason=call.end_reason,
-                stream_count=call.stream_count,
-                barge_ins=call.barge_in_count,
-                duration_ms=call.duration_ms,
-                created_at=call.created_at,
-                started_at=call.started_at,
-                ended_at=call.ended_at,
-                caller_number=call.caller_number,
-                timeline=_timeline(session, call),
-            )
+            return _details(session, call)
+
+    def find_call(self, business_id: int, call_sid: str) -> CallDetails | None:
+        """The call with the carrier's id, if there is one."""
+        with self._db.reading(business_id) as session:
+            wanted = select(Call).where(Call.business_id == business_id, Call.call_sid == call_sid)
+            call = session.scalars(wanted).one_or_none()
+            return None if call is None else _details(session, call)
 
     def _call_for(self, session: Session, business_id: int, incoming: IncomingCall) -> Call:
         """The row of this CallSid, locked; made now if it is the first time."""
@@ -269,6 +262,24 @@ def _locked_call(session: Session, business_id: int, call_id: int) -> Call:
 
 def _language_of(session: Session, business_id: int) -> str:
     return session.scalars(select(Business.language).where(Business.id == business_id)).one()
+
+
+def _details(session: Session, call: Call) -> CallDetails:
+    return CallDetails(
+        id=call.id,
+        business_id=call.business_id,
+        call_sid=call.call_sid,
+        state=CallState(call.state),
+        end_reason=call.end_reason,
+        stream_count=call.stream_count,
+        barge_ins=call.barge_in_count,
+        duration_ms=call.duration_ms,
+        created_at=call.created_at,
+        started_at=call.started_at,
+        ended_at=call.ended_at,
+        caller_number=call.caller_number,
+        timeline=_timeline(session, call),
+    )
 
 
 def _timeline(session: Session, call: Call) -> tuple[TimelineEntry, ...]:
