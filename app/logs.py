@@ -21,7 +21,7 @@ from app.settings import Settings
 # headers at lower levels.
 OWN_LOGGERS = ("app", "worker", "wsgi", "__main__")
 
-# A keepalive that failed is logged by websockets as ERROR with a traceback (protocol.md 3.1); the loss of a
+# A keepalive that failed is logged by websockets as ERROR with a traceback (docs/protocols.md); the loss of a
 # connection is an event of ours and is logged once, by us.
 SILENCED_LOGGERS = ("websockets", "websockets.client", "websockets.server")
 

@@ -21,7 +21,7 @@ BACKLOG = 2048
 EXIT_NOT_READY = 1
 USAGE = "usage: bin/start web|worker|release"
 
-# Two apps share one repository and one database where routers reach only `web` (design section 2): in the
+# Two apps share one repository and one database where routers reach only `web`: in the
 # second one MOED_ROLE=media, its `web` is the media worker, and only the first one migrates.
 PROGRAMS = {
     ("all", "web"): "web",

@@ -1,4 +1,4 @@
-"""Who may call the webhooks: only the carrier, which signs each request (protocol.md 2.4)."""
+"""Who may call the webhooks: only the carrier, which signs each request (docs/protocols.md, "Signature")."""
 
 from __future__ import annotations
 

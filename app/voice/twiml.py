@@ -1,4 +1,4 @@
-"""The three things that the carrier can be told (protocol.md 2.3)."""
+"""The three things that the carrier can be told (docs/protocols.md, "TwiML")."""
 
 from __future__ import annotations
 

@@ -49,6 +49,7 @@ def web_environment(database_url: str, port: int) -> dict[str, str]:
         PUBLIC_BASE_URL=PUBLIC_BASE_URL,
         MEDIA_PUBLIC_URL=URLS.media,
         TWILIO_AUTH_TOKEN=AUTH_TOKEN,
+        HOST="127.0.0.1",
         DB_POOL_SIZE="4",
     )
 
