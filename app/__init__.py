@@ -20,16 +20,16 @@ def create_app(settings: Settings) -> Flask:
     from flask_migrate import Migrate
 
     from app.models import db
+    from app.schema import MIGRATIONS
     from app.services import build_services
     from app.services.database import engine_options
-    from app.services.readiness import MIGRATIONS
 
     settings.require("database_url")
     app = Flask(__name__, static_folder=None)
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.db_pool_size)
     db.init_app(app)
-    Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=False)
+    Migrate(app, db, directory=str(MIGRATIONS.parent), render_as_batch=False)
     with app.app_context():
         app.extensions["moed"] = build_services(db.engine)
     _add_routes(app, settings)
@@ -54,7 +54,7 @@ def _add_routes(app: Flask, settings: Settings) -> None:
         check, urls = request_check(settings), CallUrls.from_settings(settings)
         app.register_blueprint(voice_blueprint(services.calls, check, urls))
     else:
-        structlog.get_logger(__name__).info("voice webhooks are off: their settings are not complete")
+        structlog.get_logger(__name__).debug("voice webhooks are off: their settings are not complete")
 
 
 def _takes_calls(settings: Settings) -> bool:

@@ -49,8 +49,7 @@ class SlotFinder:
     def _on_day(self, day: date, limit: int) -> SlotSearch:
         if slots := self._between(day, day):
             return SlotSearch(tuple(slots[:limit]))
-        later = islice(self._from(max(day + ONE_DAY, self._today)), limit)
-        return SlotSearch(tuple(later), self._why_not_on(day))
+        return SlotSearch(tuple(self._after(day, limit)), self._why_not_on(day))
 
     def _at(self, day: date, at: time, limit: int) -> SlotSearch:
         wanted = self._instant(day, at)
@@ -63,8 +62,16 @@ class SlotFinder:
         offers = [*exact, *others][:limit]
         if exact:
             return SlotSearch(tuple(offers))
-        offers += islice(self._from(max(day + ONE_DAY, self._today)), limit - len(offers))
+        if len(offers) < limit:
+            offers += self._after(day, limit - len(offers))
         return SlotSearch(tuple(offers), self._why_not(wanted))
+
+    def _after(self, day: date, limit: int) -> list[FreeSlot]:
+        """The next free starts after a day. Beyond the booking window there are none: then the soonest of all."""
+        later = list(islice(self._from(max(day + ONE_DAY, self._today)), limit))
+        if later or day <= self._today:
+            return later
+        return list(islice(self._from(self._today, lambda slot: self._rules.day_of(slot.starts_at) != day), limit))
 
     def _from(self, day: date, fits: Callable[[FreeSlot], bool] = lambda _: True) -> Iterator[FreeSlot]:
         """Free starts from `day` on, read from the database only as far as they are asked for."""
