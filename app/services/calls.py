@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 TOKEN_LIFETIME = timedelta(seconds=60)
 MOST_RECONNECTS = 3
 
+_EXHAUSTED = "reconnects_exhausted"
 _FINAL = (CallState.ENDED, CallState.FAILED)
 
 
@@ -130,8 +131,9 @@ class Calls:
     def after_stream(self, call_sid: str) -> AfterStream:
         """What the carrier is to do now, from the call's row.
 
-        Ended: hang up. Failed: apologise. Otherwise the worker was lost or never reached: reconnect, at most
-        three times, then apologise. A call that nobody knows is hung up.
+        Ended: hang up; failed too, for then the worker has played its recorded sentence. Otherwise the worker
+        was lost or never reached: reconnect, at most three times, then apologise. A call that nobody knows is
+        hung up.
         """
         checks.identifier("call_sid", call_sid)
         with self._db.system() as session:
@@ -148,9 +150,9 @@ class Calls:
             if call.state == CallState.ENDED:
                 return AfterStream("hang_up", language)
             if call.state == CallState.FAILED:
-                return AfterStream("apologise", language)
+                return AfterStream("apologise" if call.end_reason == _EXHAUSTED else "hang_up", language)
             if call.reconnect_count >= MOST_RECONNECTS:
-                self._set_state(session, call, CallState.FAILED, "reconnects_exhausted")
+                self._set_state(session, call, CallState.FAILED, _EXHAUSTED)
                 return AfterStream("apologise", language)
             call.reconnect_count += 1
             return AfterStream("reconnect", language, self._new_token(session, call))

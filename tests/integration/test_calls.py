@@ -199,13 +199,13 @@ def test_an_ended_call_is_hung_up(services: Services, business: SomeBusiness, cl
     assert (after.action, after.media_token) == ("hang_up", None)
 
 
-def test_a_failed_call_is_apologised_for(services: Services, business: SomeBusiness) -> None:
-    """The reason stays in the row."""
+def test_a_failed_call_is_hung_up(services: Services, business: SomeBusiness) -> None:
+    """The worker has played its recorded sentence; the reason stays in the row."""
     call_sid, call_id = opened(services, business)
     services.calls.finish_stream(
         business.id, call_id, CallClosing(CallState.FAILED, "realtime_unreachable", 0, 100)
     )
-    assert services.calls.after_stream(call_sid).action == "apologise"
+    assert services.calls.after_stream(call_sid).action == "hang_up"
     assert services.calls.get_call(business.id, call_id).end_reason == "realtime_unreachable"
 
 

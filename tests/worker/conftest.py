@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,18 +31,20 @@ from worker.realtime.client import OpenAIRealtime
 from worker.rehearsal.phone import Phone
 from worker.rehearsal.scripted import Script, ScriptedBrain
 from worker.rehearsal.server import RehearsalServer
+from worker.rehearsal.session import RealtimeSession
 from worker.server import MediaServer
 
 
 @dataclass
 class Bench:
-    """Places calls. `script` is played to the next call's Realtime sessions."""
+    """Places calls. Each Realtime session takes the next of `scripts`, and when they are used up `afterwards`."""
 
     services: Services
     business: SomeBusiness
     engine: RehearsalServer
     media: MediaServer
     scripts: list[Script] = field(default_factory=list)
+    afterwards: Script | None = None
     phones: list[Phone] = field(default_factory=list)
 
     @property
@@ -87,9 +90,24 @@ class Bench:
         return [json.loads(entry.data["output"]) for entry in entries if entry.kind == "tool_call"]
 
     @property
-    def refusals(self) -> list[dict[str, Any]]:
-        """What the engine has refused, over all sessions."""
-        return [refusal for session in self.engine.sessions for refusal in session.refusals]
+    def refusals(self) -> list[str]:
+        """What the engine has refused, over all sessions.
+
+        A cancel that crosses the response's own end on the wire is not counted: nobody can prevent that.
+        """
+        return [
+            refusal["code"]
+            for session in self.engine.sessions
+            for refusal in session.refusals
+            if not (refusal["code"] == "response_cancel_not_active" and _crossed(session, refusal["event_id"]))
+        ]
+
+
+def _crossed(session: RealtimeSession, cancel_id: str) -> bool:
+    """Whether the response that this cancel names came to its own end before the cancel was carried out."""
+    (cancel,) = [e for e in session.client_events if e.event.get("event_id") == cancel_id]
+    ended = [e.event["response"] for e in session.server_events if e.type == "response.done"]
+    return any(r["id"] == cancel.event.get("response_id") and r["status"] == "completed" for r in ended)
 
 
 def await_reply(phone: Phone, pause_ms: float = 300.0) -> None:
@@ -106,12 +124,11 @@ def until(what: Callable[[], object], failure: str, within_s: float = 15.0) -> N
         gevent.sleep(0.02)
 
 
-@pytest.fixture
-def bench(app: Flask) -> Iterator[Bench]:  # noqa: F811 - the fixture
-    """A worker, an engine and a business of this test alone."""
-    services = services_of(app)
+@contextmanager
+def running_bench(services: Services) -> Iterator[Bench]:
+    """A worker, an engine and a business of its own, on these services."""
     scripts: list[Script] = []
-    rehearsal = RehearsalServer(lambda: ScriptedBrain(scripts.pop(0) if scripts else None))
+    rehearsal = RehearsalServer(lambda: ScriptedBrain(scripts.pop(0) if scripts else bench.afterwards))
     rehearsal.start()
     settings = load_settings({"MOED_ENV": "test", "OPENAI_API_KEY": "rehearsal", "OPENAI_BASE_URL": rehearsal.url})
     media = MediaServer(("127.0.0.1", 0), services, OpenAIRealtime(settings), NoSignature(), settings)
@@ -123,3 +140,9 @@ def bench(app: Flask) -> Iterator[Bench]:  # noqa: F811 - the fixture
     until(lambda: media.calls == 0, "a call outlived its phone")
     media.drain(0)
     rehearsal.stop()
+
+
+@pytest.fixture
+def bench(app: Flask) -> Iterator[Bench]:  # noqa: F811 - the fixture
+    with running_bench(services_of(app)) as bench:
+        yield bench
