@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import gevent
 import structlog
+from gevent.lock import BoundedSemaphore
 
 from app.adapters.carrier_signature import SignatureCheck
 from app.domain.calls import CallBriefing
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 MEDIA_PATH = "/media"
 START_WITHIN_S = 5.0
 DRAIN_S = 20.0
+SPARE_CONNECTIONS = 2
 
 
 class MediaServer:
@@ -46,6 +48,8 @@ class MediaServer:
         self._settings = settings
         self._now = now
         self._sessions: set[CallSession] = set()
+        # Some connections are left for opening streams and writing timelines.
+        self._tool_gate = BoundedSemaphore(max(1, settings.db_pool_size - SPARE_CONNECTIONS))
         self._server = WebSocketServer(
             address, {MEDIA_PATH: self._handle}, authorise=self._authorise, http=self._answer_http
         )
@@ -98,7 +102,7 @@ class MediaServer:
         business_id, call_id = briefing.business.id, briefing.call_id
         plan = plan_call(briefing, self._services.scheduling, self._settings, self._now)
         timeline = Timeline(self._services.calls, business_id, call_id)
-        session = CallSession(websocket, opened.stream_sid, plan, self._realtime, timeline)
+        session = CallSession(websocket, opened.stream_sid, plan, self._realtime, timeline, self._tool_gate)
         log.info("stream opened", call_id=call_id, business_id=business_id, stream=briefing.stream_number)
         log.info("TOOLS_REGISTERED", call_id=call_id, tools=plan.toolbox.names)
         self._sessions.add(session)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import gevent
 import structlog
 from gevent.event import Event as Signal
+from gevent.lock import BoundedSemaphore
 from gevent.queue import SimpleQueue
 
 from app.domain.calls import CallClosing, CallState, TimelineEntry
@@ -47,12 +48,15 @@ class CallSession:
         plan: CallPlan,
         realtime: RealtimeClient,
         timeline: Timeline,
+        tool_gate: BoundedSemaphore,
     ) -> None:
+        """`tool_gate` is shared by all calls: who waits for a database connection waits there, on no deadline."""
         self._websocket = websocket
         self._stream_sid = stream_sid
         self._plan = plan
         self._realtime = realtime
         self._timeline = timeline
+        self._tool_gate = tool_gate
         self._log = log.bind(call_id=plan.call_id, stream=plan.stream_number)
         self._began = time.monotonic()
         self._machine = CallMachine(plan.config, plan.history)
@@ -143,7 +147,7 @@ class CallSession:
         while True:
             call = self._tool_calls.get()
             try:
-                with gevent.Timeout(TOOL_DEADLINE_S):
+                with self._tool_gate, gevent.Timeout(TOOL_DEADLINE_S):
                     output = self._plan.toolbox.run(call.tool_call_id, call.name, call.arguments)
             except gevent.Timeout:
                 output = self._plan.toolbox.timed_out(call.name)

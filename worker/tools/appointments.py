@@ -134,5 +134,4 @@ SCHEDULE_APPOINTMENT = Tool(
     "Book an offered time. The only way to book: nothing is booked until this returns success with a number.",
     ScheduleAppointment(),
     schedule_appointment,
-    changes_data=True,
 )

@@ -59,7 +59,6 @@ class Tool:
     description: str
     schema: Schema
     run: Callable[[ToolContext, str, Mapping[str, Any]], Result]
-    changes_data: bool = False
 
     def definition(self) -> Result:
         """As the Realtime API wants it; the JSON schema is derived from the one that checks the arguments."""
@@ -95,13 +94,10 @@ class Toolbox:
         return orjson.dumps(self._run(tool_call_id, name, arguments)).decode()
 
     def timed_out(self, name: str) -> str:
-        """The answer when the deadline came first: a change may or may not have been made."""
-        tool = self._tools.get(name)
-        unknown = tool is not None and tool.changes_data
-        self._context.outcome_unknown = self._context.outcome_unknown or unknown
-        code = "outcome_unknown" if unknown else "calendar_unavailable"
+        """The answer when the deadline came first. Nothing was written: a deadline that falls into a COMMIT is
+        not a timeout but `OutcomeUnknown` (see `app.services.database`)."""
         log.warning("tool timed out", tool=name, call_id=self._context.briefing.call_id)
-        return orjson.dumps(refusals.by_code(code, self._context.language)).decode()
+        return orjson.dumps(refusals.by_code("calendar_unavailable", self._context.language)).decode()
 
     def _run(self, tool_call_id: str, name: str, arguments: str) -> Result:
         language, call_id = self._context.language, self._context.briefing.call_id
