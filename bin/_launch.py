@@ -37,12 +37,13 @@ STAMP = "moed-stamp"
 LOG = "moed-setup.log"
 REPORT_EVERY_S = 5
 EXIT_CANNOT = 2
-# The pip of every supported Python's ensurepip runs itself in a child that nobody would end: run it here.
+# ensurepip runs pip in a child, which would go on writing after a kill -9 of its parent: run it here instead.
+# Compiling pip costs more than its one use here gains.
 BOOTSTRAP_PIP = """
 import ensurepip, runpy, sys
 def run_here(args, additional_paths=None):
     sys.path[:0] = additional_paths or []
-    sys.argv[1:] = args
+    sys.argv[1:] = [*args, "--no-compile"]
     runpy.run_module("pip", run_name="__main__", alter_sys=True)
 ensurepip._run_pip = run_here
 ensurepip.bootstrap()
@@ -125,6 +126,7 @@ class Environment:
         """Run `command` to its end, with a line of progress every few seconds; its output goes to the log."""
         began_at = time.monotonic()
         with self._log.open("ab") as log:
+            beginning = log.tell()
             process = subprocess.Popen(  # noqa: S603 - our own command lines
                 tied(command, signal.SIGKILL),
                 stdin=subprocess.DEVNULL,
@@ -137,7 +139,7 @@ class Environment:
             try:
                 process.wait(REPORT_EVERY_S)
             except subprocess.TimeoutExpired:
-                say(f"  {what}: {time.monotonic() - began_at:.0f} s{self._seen(total)}")
+                say(f"  {what}: {time.monotonic() - began_at:.0f} s{self._seen(beginning, total)}")
             except BaseException:
                 process.kill()
                 process.wait()
@@ -145,11 +147,14 @@ class Environment:
         if process.returncode != 0:
             raise CannotSetUp("\n  ".join([f"{what} failed; {self._log} ends with:", *self._tail()]))
 
-    def _seen(self, total: int) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()
-        found = sum(line.startswith("Collecting ") for line in lines)
-        installing = any(line.startswith("Installing collected") for line in lines)
-        return ", unpacking" if installing else f", {found} of {total} fetched" if total else ""
+    def _seen(self, beginning: int, total: int) -> str:
+        """How far pip is, by what the log says since `beginning`; nothing for other programs."""
+        lines = self._log.read_bytes()[beginning:].decode(errors="replace").splitlines()
+        if not total:
+            return ""
+        if any(line.startswith("Installing collected") for line in lines):
+            return ", unpacking"
+        return f", {sum(line.startswith('Collecting ') for line in lines)} of {total} fetched"
 
     def _tail(self) -> list[str]:
         return self._log.read_text(errors="replace").splitlines()[-15:]

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG = 1  # with 0 for the signal: none
 
 
 @dataclass(frozen=True)
