@@ -38,7 +38,7 @@ def plan_call(
 ) -> CallPlan:
     """`now` gives aware instants."""
     business = briefing.business
-    toolbox = Toolbox(ToolContext(briefing, calendar, now), TOOLS)
+    toolbox = Toolbox(ToolContext(briefing, calendar), TOOLS)
     return CallPlan(
         call_id=briefing.call_id,
         stream_number=briefing.stream_number,

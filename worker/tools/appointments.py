@@ -80,7 +80,6 @@ def schedule_appointment(context: ToolContext, tool_call_id: str, arguments: Map
     command = BookAppointment(
         business_id=briefing.business.id,
         starts_at=slot.starts_at,
-        resource_id=slot.resource_id,
         customer_name=name,
         customer_phone=briefing.caller_number,
         notes=arguments["notes"],

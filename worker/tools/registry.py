@@ -41,7 +41,6 @@ class ToolContext:
 
     briefing: CallBriefing
     calendar: Calendar
-    now: Callable[[], Any]
     offers: dict[str, FreeSlot] = field(default_factory=dict)
     booked: dict[tuple[str, str], Result] = field(default_factory=dict)
     outcome_unknown: bool = False
