@@ -206,13 +206,11 @@ def only_one() -> Iterator[int]:
 
 def set_up(level: str) -> Path:
     """The Python of an environment that holds `level`."""
+    if not os.access(ROOT, os.W_OK):
+        raise CannotSetUp(f"{ROOT} is not yours to write: make a clone of your own")
     with only_one() as lock:
         environment = Environment(places.environment_folder(), lock)
         if not environment.holds(level):
-            if not os.access(environment.folder.parent, os.W_OK):
-                raise CannotSetUp(
-                    f"{ROOT} is not yours to write, and its .venv can't be used: clone it for yourself"
-                )
             environment.make(level)
             say("ready")
         return environment.python
