@@ -31,14 +31,14 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def show_row(row: AppointmentDetails, heard: int) -> None:
+def show_row(row: AppointmentDetails, heard: int | None) -> None:
     """The committed row, beside what the caller heard."""
     say("")
     say(
         f"row     appointment {row.id}: number {row.number}, {row.starts_at:%A %Y-%m-%d %H:%M %z},"
         f" {row.customer_name}, {row.status}, by {row.source}"
     )
-    say(f"heard   number {heard}, recognised from the audio that the phone received")
+    say(f"heard   number {heard or 'none'}, recognised from the audio that the phone received")
 
 
 def summary(call: CallDetails, row: AppointmentDetails) -> str:

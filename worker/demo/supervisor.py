@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -33,7 +32,7 @@ class Supervisor:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
-        self._logs = places.state_folder() / "logs"
+        self._logs = log_folder()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -133,4 +132,4 @@ def _answers(url: str) -> bool:
 
 def log_folder() -> Path:
     """Where the children write."""
-    return Path(os.fspath(places.state_folder())) / "logs"
+    return places.state_folder() / "logs"
