@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     paths = [option for option in options if (places.CHECKOUT / option.partition("::")[0]).exists()]
     options = [option for option in options if option not in paths]
     filtered = bool(options)
-    chosen = {suite: _inside(suite, paths) for suite in SUITES}
+    chosen = {suite: paths_within(suite, paths) for suite in SUITES}
     if paths:
         chosen = {suite: inside for suite, inside in chosen.items() if inside}
     outcomes = []
@@ -79,10 +79,10 @@ def main(arguments: Sequence[str]) -> int:
                 targets = inside if paths else [suite.path]
                 report = Path(scratch) / f"{suite.name}.xml"
                 outcomes.append(_run(suite, [*targets, *options], environment, report, filtered=filtered))
-    return _summarise(outcomes)
+    return summarise(outcomes)
 
 
-def _inside(suite: Suite, paths: Sequence[str]) -> list[str]:
+def paths_within(suite: Suite, paths: Sequence[str]) -> list[str]:
     """Those of `paths` that `suite` runs: its own folder for a folder above it."""
     root = places.CHECKOUT / suite.path
     found = []
@@ -115,7 +115,7 @@ def _run(
 ) -> Outcome:
     cache = ["-o", f"cache_dir={places.state_folder() / 'caches' / 'pytest'}"]
     seconds, code = _execute(suite.name, [suite.module, *arguments, *cache, f"--junitxml={report}"], environment)
-    passed, failed = _counts(report) if report.exists() else (0, 1)
+    passed, failed = counts(report) if report.exists() else (0, 1)
     if code == NO_TESTS and filtered:
         return Outcome(suite.name, 0, 0, seconds)
     return Outcome(suite.name, passed, failed or int(code != 0), seconds)
@@ -133,7 +133,7 @@ def _execute(name: str, module: Sequence[str], environment: Mapping[str, str]) -
     return time.monotonic() - began_at, code
 
 
-def _counts(report: Path) -> tuple[int, int]:
+def counts(report: Path) -> tuple[int, int]:
     """(passed, not passed) of a JUnit file. Skipped and expected failures are among the second."""
     suites = ElementTree.parse(report).getroot().iter("testsuite")  # noqa: S314 - written by our own child
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
@@ -144,7 +144,8 @@ def _counts(report: Path) -> tuple[int, int]:
     return totals["tests"] - bad, bad
 
 
-def _summarise(outcomes: Sequence[Outcome]) -> int:
+def summarise(outcomes: Sequence[Outcome]) -> int:
+    """Print what each came to, and the totals as the last line; the exit code."""
     _say("== summary")
     for outcome in outcomes:
         verdict = f"{outcome.failed} FAILED" if outcome.failed else "ok"
