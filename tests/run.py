@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 from app.adapters import places
 from app.adapters.embedded_postgres import EmbeddedPostgresError
+from app.adapters.tied import tied
 from app.settings import Settings
 from tests.postgres import start_disposable
 
@@ -129,7 +130,8 @@ def _check(name: str, command: Sequence[str]) -> Outcome:
 def _execute(name: str, module: Sequence[str], environment: Mapping[str, str]) -> tuple[float, int]:
     _say(f"== {name}")
     began_at = time.monotonic()
-    code = subprocess.run([sys.executable, "-m", *module], cwd=places.CHECKOUT, env=environment).returncode
+    command = tied([sys.executable, "-m", *module])
+    code = subprocess.run(command, cwd=places.CHECKOUT, env=environment).returncode
     return time.monotonic() - began_at, code
 
 
