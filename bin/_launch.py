@@ -78,7 +78,7 @@ class Environment:
             stamp = self._stamp.read_text().splitlines()
         except OSError:
             return False
-        return self._key(level) in stamp and self._runs()
+        return self._key(level) in stamp and self._is_wanted() and self._runs()
 
     def make(self, level: str) -> None:
         """Build it; `CannotSetUp` if that fails."""
@@ -163,6 +163,11 @@ class Environment:
         """What must not have changed since: the pins, and the place (scripts carry its absolute path)."""
         pins = (ROOT / f"requirements-{level}.txt").read_bytes()
         return f"{level} {hashlib.sha256(pins + os.fsencode(self.folder)).hexdigest()}"
+
+    def _is_wanted(self) -> bool:
+        """Whether it is for the Python that MOED_PYTHON names, if that is set."""
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        return not os.environ.get("MOED_PYTHON") or (self.folder / "lib" / version).is_dir()
 
     def _runs(self) -> bool:
         """Whether its Python starts, and has pip: not after the system's Python went from 3.11 to 3.12."""
