@@ -20,6 +20,7 @@ from tests.worker.conftest import Bench, await_reply, running_bench, until
 from worker import recordings
 from worker.rehearsal.brain import Act, CallTool, ResponseRequest
 from worker.rehearsal.faults import CallerSpeaks, DropSocket, Rule, Sent
+from worker.rehearsal.phone import Phone
 from worker.rehearsal.scripted import Script, marks, reply, says, tone
 
 ANSWER = 0x30
@@ -50,6 +51,28 @@ def test_realtime_socket_drops_call_goes_on_with_its_history(bench: Bench, code:
     first = bench.engine.sessions[1].client_events[1]
     assert first.event["item"]["content"] == [{"type": "output_text", "text": "Hello."}]
     assert bench.refusals == []
+
+
+def test_worker_is_lost_the_next_stream_of_the_call_knows_what_was_said(bench: Bench) -> None:
+    """The carrier's socket breaks: `/voice/after` gives a new token, and the call is resumed, not greeted."""
+    first = bench.call(Script(otherwise=reply(says("Hello.", 200))))
+    await_reply(first)
+    first.drop()
+    assert bench.closed(first).state == CallState.LOST
+    after = bench.services.calls.after_stream(first.call_sid)
+    assert after.action == "reconnect"
+    again = Phone(bench.url, first.call_sid, {"token": after.media_token or ""})
+    bench.phones.append(again)
+    bench.scripts.append(Script(otherwise=reply(says("As I said.", 300, ANSWER))))
+    again.dial()
+    until(lambda: ANSWER in marks(again.heard), "the second stream is silent")
+    seeded, created = bench.engine.sessions[1].client_events[1:3]
+    assert seeded.event["item"]["content"] == [{"type": "output_text", "text": "Hello."}]
+    assert "cut off" in created.event["response"]["instructions"]
+    again.hang_up()
+    call = bench.closed(again)
+    assert (call.state, call.stream_count) == (CallState.ENDED, 2)
+    assert [entry.data["heard"] for entry in call.timeline if entry.kind == "bot_turn"] == ["Hello.", "As I said."]
 
 
 def tool_then_words(request: ResponseRequest) -> Iterable[Act]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -125,10 +126,12 @@ class Phone:
             return bool(self._to_say)
 
     def quiet_for_ms(self) -> float:
-        """How long the caller has heard nothing."""
+        """How long the caller has heard nothing: 0 while there is a voice, without end before there was any line."""
         with self._lock:
             heard = bytes(self._heard[-80_000:])
         frames = [heard[i : i + FRAME_BYTES] for i in range(0, len(heard) - FRAME_BYTES + 1, FRAME_BYTES)]
+        if not frames:
+            return math.inf
         return FRAME_MS * sum(1 for _ in itertools.takewhile(is_silent, reversed(frames)))
 
     def wait_until(self, what: Callable[[], bool], within_s: float) -> bool:
