@@ -69,6 +69,7 @@ def test_worker_is_lost_the_next_stream_of_the_call_knows_what_was_said(bench: B
     seeded, created = bench.engine.sessions[1].client_events[1:3]
     assert seeded.event["item"]["content"] == [{"type": "output_text", "text": "Hello."}]
     assert "cut off" in created.event["response"]["instructions"]
+    await_reply(again)
     again.hang_up()
     call = bench.closed(again)
     assert (call.state, call.stream_count) == (CallState.ENDED, 2)

@@ -126,7 +126,7 @@ class Phone:
             return bool(self._to_say)
 
     def quiet_for_ms(self) -> float:
-        """How long the caller has heard nothing: 0 while there is a voice, without end before there was any line."""
+        """How long the caller has heard nothing: 0 while there is a voice, infinite before the first frame."""
         with self._lock:
             heard = bytes(self._heard[-80_000:])
         frames = [heard[i : i + FRAME_BYTES] for i in range(0, len(heard) - FRAME_BYTES + 1, FRAME_BYTES)]
