@@ -1,7 +1,7 @@
 """WebSockets on gevent-websocket, hardened. The only importer of `geventwebsocket`.
 
 gevent-websocket 0.10.1 is its last release and has no frame limit, unmasks and validates byte by byte in
-Python, accepts unmasked frames and sends malformed close frames (shared protocol notes, 3.3). The subclasses
+Python, accepts unmasked frames and sends malformed close frames (docs/protocols.md, 3.3). The subclasses
 here replace its reading, writing and closing (RFC 6455) and keep its handshake.
 """
 
