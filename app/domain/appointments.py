@@ -51,7 +51,7 @@ class FindSlots:
 
 @dataclass(frozen=True, slots=True)
 class SlotSearch:
-    """`offers` are free now, soonest or nearest first. `refusal_code` says why the wish itself is not among them."""
+    """`offers` are free now, soonest or nearest first. `refusal_code`: why the wish itself is not among them."""
 
     offers: tuple[FreeSlot, ...]
     refusal_code: str | None = None
