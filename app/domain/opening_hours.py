@@ -96,7 +96,10 @@ class OpeningHours:
 
     @cached_property
     def _never_closes(self) -> bool:
-        """Whether the weekly hours, breaks out, leave no gap. Asked of a plain week, without clock changes."""
+        """Whether the weekly hours, breaks out, leave no gap in a plain week, without clock changes.
+
+        Those make none, except that hours past midnight are lost with a skipped date (Samoa, December 2011).
+        """
         plain = OpeningHours(replace(self._policy, timezone="UTC", date_overrides={}))
         monday = date(2024, 1, 1)
         week = merge(span for day in range(-1, 7) for span in plain._on(monday + timedelta(days=day))[1])
