@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.rehearsal.phone import Phone
+from worker.rehearsal.speaking.ears import Recogniser
 from worker.rehearsal.speaking.listening import recognise_number
 from worker.rehearsal.speaking.voice import CALLER_VOICE, speak
 
@@ -28,6 +29,7 @@ class DemoCaller:
 
     def __init__(self, phone: Phone) -> None:
         self._phone = phone
+        self._recogniser = Recogniser(processes=1)
 
     def talk(self) -> int:
         """The whole conversation, up to the farewell; the appointment's number as the phone's audio says it."""
@@ -50,7 +52,7 @@ class DemoCaller:
             begin = len(self._phone.heard)
             self._say(INTRODUCTION)
             self._listen("the confirmation")
-            number = recognise_number(self._phone.heard[begin:])
+            number = recognise_number(self._recogniser, self._phone.heard[begin:])
             if number is not None:
                 return number
         raise CallFailed("the caller heard no appointment number")

@@ -45,8 +45,9 @@ def _factory(brain: str) -> BrainFactory:
     if brain == "scripted":
         return ScriptedBrain
     # The speaking brain needs the demo's wheels; the scripted one runs without them.
-    from worker.rehearsal.speaking import SpeakingBrain
+    from worker.rehearsal.speaking.brain import SpeakingBrain, warm
 
+    warm()
     return SpeakingBrain
 
 
