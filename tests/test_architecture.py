@@ -243,6 +243,7 @@ def test_no_file_names_a_folder_of_one_machine() -> None:
     naming = {
         shown(path)
         for path in files_of(".")
-        if path.suffix not in {".png", ".wav", ".ico", ".woff2", ".gz"} and machine.search(path.read_text("utf-8", errors="replace"))
+        if path.suffix not in {".png", ".wav", ".ico", ".woff2", ".gz"}
+        and machine.search(path.read_text("utf-8", errors="replace"))
     }
     assert not naming
