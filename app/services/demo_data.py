@@ -20,8 +20,7 @@ DEMO_BUSINESS = NewBusiness(
     language="en",
     phone_numbers=(DEMO_PHONE_NUMBER,),
     greeting=(
-        "Hello, this is Moed Demo Clinic. I am an automated receptionist, and our conversation is written down."
-        " How can I help you?"
+        "Moed Demo Clinic, hello. I am an automated receptionist, and this call is written down. How can I help?"
     ),
     resources=("Room 1",),
     slot_policy=DEMO_POLICY,

@@ -13,7 +13,7 @@ CHOICE = "the first one please"
 INTRODUCTION = f"my name is {NAME}"
 FAREWELL = "thank you, goodbye"
 
-TURN_END_MS = 1000.0  # longer than any pause inside what the bot says
+TURN_END_MS = 800.0  # longer than any pause inside what the bot says
 ANSWER_WITHIN_S = 15.0
 SENTENCE_WITHIN_S = 40.0
 LISTEN_BEFORE_INTERRUPTING_MS = 1800.0

@@ -55,11 +55,15 @@ class Supervisor:
         if code != 0:
             raise DemoError(f"{name} failed with exit code {code}{self._tail(name)}")
 
-    def start(self, name: str, arguments: Sequence[str], ready_url: str, **settings: str) -> None:
-        """Start a server and wait until `ready_url` answers at all. Raises `DemoError`."""
-        process = self._children[name] = self._start(name, arguments, settings)
+    def start(self, name: str, arguments: Sequence[str], **settings: str) -> None:
+        """Start a server; `await_ready` waits for it."""
+        self._children[name] = self._start(name, arguments, settings)
+
+    def await_ready(self, name: str, url: str) -> None:
+        """Until the server answers at `url`, whatever it says. Raises `DemoError`."""
+        process = self._children[name]
         deadline = time.monotonic() + START_LIMIT_S
-        while not _answers(ready_url):
+        while not _answers(url):
             if process.poll() is not None:
                 raise DemoError(f"{name} ended with exit code {process.returncode}{self._tail(name)}")
             if time.monotonic() > deadline:

@@ -27,7 +27,7 @@ Item = Mapping[str, Any]
 
 REHEARSAL = "This is a rehearsal."
 ASK_AGAIN = "Sorry, I did not understand that. Please say it again."
-ASK_NAME = "May I have your first and last name, please?"
+ASK_NAME = "What is your first and last name?"
 NO_TOOLS = "I am sorry, I can't take appointments on this line."
 NOTHING_OFFERED = "Would you like to book an appointment?"
 FAREWELL = "Thank you for calling. Goodbye."
@@ -63,7 +63,7 @@ def decide(items: Sequence[Item], tools: Sequence[Mapping[str, Any]], instructio
     """The next thing to say or do. `items` are the conversation's, in order; `instructions` the effective ones."""
     turns = [item for item in items if item.get("role") == "user" or item["type"] == "function_call_output"]
     if not turns:
-        return Say(f"{_greeting(instructions)} {REHEARSAL}")
+        return Say(f"{REHEARSAL} {_greeting(instructions)}")
     if not {"check_availability", "schedule_appointment"} <= {tool["name"] for tool in tools}:
         return Say(NO_TOOLS)
     last = turns[-1]
