@@ -20,7 +20,7 @@ DEMO_BUSINESS = NewBusiness(
     language="en",
     phone_numbers=(DEMO_PHONE_NUMBER,),
     greeting=(
-        "Moed Demo Clinic, hello. I am an automated receptionist, and this call is written down. How can I help?"
+        "Moed Demo Clinic. I am an automated receptionist; this call is written down. How can I help?"
     ),
     resources=("Room 1",),
     slot_policy=DEMO_POLICY,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 from worker.rehearsal.phone import Phone
 from worker.rehearsal.speaking.ears import Recogniser
 from worker.rehearsal.speaking.listening import recognise_number
+from worker.rehearsal.speaking.phrases import ONE_DIGIT
 from worker.rehearsal.speaking.voice import CALLER_VOICE, speak
 
 NAME = "David Cohen"
@@ -13,7 +16,7 @@ CHOICE = "the first one please"
 INTRODUCTION = f"my name is {NAME}"
 FAREWELL = "thank you, goodbye"
 
-TURN_END_MS = 800.0  # longer than any pause inside what the bot says
+TURN_END_MS = 700.0  # longer than any pause inside what the bot says
 ANSWER_WITHIN_S = 15.0
 SENTENCE_WITHIN_S = 40.0
 LISTEN_BEFORE_INTERRUPTING_MS = 1800.0
@@ -30,6 +33,7 @@ class DemoCaller:
     def __init__(self, phone: Phone) -> None:
         self._phone = phone
         self._recogniser = Recogniser(processes=1)
+        threading.Thread(target=self._recogniser.warm, args=(ONE_DIGIT,), daemon=True).start()
 
     def talk(self) -> int:
         """The whole conversation, up to the farewell; the appointment's number as the phone's audio says it."""

@@ -18,7 +18,7 @@ from worker.rehearsal.speaking import mulaw
 BOT_VOICE = "en-us+klatt4"  # of all voices the one whose spoken digits are recognised without a fault
 CALLER_VOICE = "en-us+adam"
 WORDS_PER_MINUTE = 150
-DIGIT_PAUSE_MS = 350
+DIGIT_PAUSE_MS = 300
 
 # espeak-ng/speak_lib.h
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
