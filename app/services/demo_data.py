@@ -19,9 +19,7 @@ DEMO_BUSINESS = NewBusiness(
     timezone="Asia/Jerusalem",
     language="en",
     phone_numbers=(DEMO_PHONE_NUMBER,),
-    greeting=(
-        "Moed Demo Clinic. I am an automated receptionist; this call is written down. How can I help?"
-    ),
+    greeting=("Moed Demo Clinic. I am an automated receptionist; this call is written down. How can I help?"),
     resources=("Room 1",),
     slot_policy=DEMO_POLICY,
 )

@@ -27,8 +27,9 @@ CANCELS = {
     "refused_then_done": OnCancel(Answer.ERROR_THEN_DONE, after_ms=30),
     "refused_then_done_without_id": OnCancel(Answer.ERROR_THEN_DONE, after_ms=30, echo_event_id=False),
 }
+ANSWER_MS = 300
 QUICK = ("30_ms", "never")  # the rest with `bin/test --all`; tests/unit has all of them in virtual time
-ANSWERING = reply(says("The answer.", 300, ANSWER))
+ANSWERING = reply(says("The answer.", ANSWER_MS, ANSWER))
 
 
 def script(at_event: int | None, cancel: OnCancel) -> Script:
@@ -60,14 +61,9 @@ def interrupt(bench: Bench, at_event: int, cancel: OnCancel) -> Phone:
     return phone
 
 
-def tones_of(heard: bytes) -> int:
-    """How many separate stretches of the answer's tone were heard."""
-    stretches, before = 0, False
-    for start in range(0, len(heard), 160):
-        now = ANSWER in marks(heard[start : start + 160])
-        stretches += now and not before
-        before = now
-    return stretches
+def answered_ms(heard: bytes) -> float:
+    """How much of the answer's tone was heard; a pause in it, on a busy machine, is no second answer."""
+    return sum(byte & 0x7F == ANSWER for byte in heard) / 8
 
 
 @pytest.mark.parametrize(
@@ -83,5 +79,5 @@ def test_interrupted_at_every_event_nothing_is_refused_and_one_answer_is_heard(
     cases = [gevent.spawn(interrupt, bench, at_event, cancel) for at_event in range(-1, events)]
     gevent.joinall(cases, raise_error=True)
     assert bench.refusals == []
-    assert [tones_of(case.value.heard) for case in cases] == [1] * len(cases)
+    assert [answered_ms(case.value.heard) for case in cases] == [ANSWER_MS] * len(cases)
     assert [case.value.warnings for case in cases] == [[]] * len(cases)

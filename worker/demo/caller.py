@@ -37,6 +37,12 @@ class DemoCaller:
 
     def talk(self) -> int:
         """The whole conversation, up to the farewell; the appointment's number as the phone's audio says it."""
+        try:
+            return self._talk()
+        finally:
+            self._recogniser.close()
+
+    def _talk(self) -> int:
         self._listen("the greeting")
         self._say(REQUEST)
         self._interrupt_the_offers()

@@ -55,6 +55,12 @@ class Recogniser:
         finally:
             self._idle.put(process)
 
+    def close(self) -> None:
+        """End the processes; a later request starts them anew."""
+        with self._all() as processes:
+            for process in processes:
+                process.close()
+
     @contextmanager
     def _all(self) -> Iterator[list[_Process]]:
         processes = [self._idle.get() for _ in range(self._idle.qsize())]
@@ -79,13 +85,17 @@ class _Process:
         try:
             return _exchange(child, grammar.encode(), samples)
         except (OSError, EOFError) as error:
-            self._child = None
-            child.kill()
-            child.wait()
+            self.close()
             log.error("recogniser did not answer", exit_code=child.returncode)
             raise RecogniserError("the recogniser did not answer") from error
         finally:
             watchdog.cancel()
+
+    def close(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.communicate()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:

@@ -15,6 +15,7 @@ FRAME_BYTES = 160
 SEPARATING_MS = DIGIT_PAUSE_MS * 0.7
 LONGEST_DIGIT_MS = 900
 FEWEST_DIGITS = 3
+MARGIN = 60 * BYTES_A_MS  # words begin and end softly
 _QUIET = frozenset((0xFF, 0x7F, 0xFE, 0x7E, 0xFD, 0x7D))
 
 
@@ -42,10 +43,10 @@ def _sounds(pcmu: bytes) -> Iterator[bytes]:
             begin = start if begin is None else begin
             end = start + FRAME_BYTES
         elif begin is not None and end is not None and start + FRAME_BYTES - end >= SEPARATING_MS * BYTES_A_MS:
-            yield pcmu[begin:end]
+            yield pcmu[max(0, begin - MARGIN) : end + MARGIN]
             begin = end = None
     if begin is not None:
-        yield pcmu[begin:end]
+        yield pcmu[max(0, begin - MARGIN) :]
 
 
 def _digit(recogniser: Recogniser, sound: bytes) -> str:
@@ -53,4 +54,5 @@ def _digit(recogniser: Recogniser, sound: bytes) -> str:
     lead, tail = b"\xff" * (200 * BYTES_A_MS), b"\xff" * (200 * BYTES_A_MS)
     shifts = (0, 27, 53)
     heard = [recogniser.recognise(lead + b"\xff" * shift + sound + tail, ONE_DIGIT) for shift in shifts]
-    return Counter(heard).most_common(1)[0][0]
+    words = Counter(filter(None, heard)).most_common(1)
+    return words[0][0] if words else ""

@@ -22,15 +22,21 @@ class Sphinx:
         pocketsphinx.set_loglevel("FATAL")
         model = pocketsphinx.get_model_path("en-us")
         self._decoder: Any = pocketsphinx.Decoder(
-            hmm=f"{model}/en-us", dict=f"{model}/cmudict-en-us.dict", lm=None, loglevel="FATAL", wip=1e-3
+            hmm=f"{model}/en-us",
+            dict=f"{model}/cmudict-en-us.dict",
+            lm=None,
+            loglevel="FATAL",
+            wip=1e-3,
+            cmn="batch",
         )
         self._names: dict[str, str] = {}
 
     def recognise(self, grammar: str, samples: bytes) -> str:
         """The sentence of the grammar that the audio fits best; empty when none does."""
         if grammar not in self._names:
-            self._names[grammar] = f"grammar_{len(self._names)}"
-            self._decoder.add_jsgf_string(self._names[grammar], grammar)
+            name = f"grammar_{len(self._names)}"
+            self._decoder.add_jsgf_string(name, grammar)  # raises on a malformed one: then this process ends
+            self._names[grammar] = name
         self._decoder.activate_search(self._names[grammar])
         self._decoder.start_utt()
         self._decoder.process_raw(samples, no_search=False, full_utt=True)
