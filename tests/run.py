@@ -48,6 +48,7 @@ class Outcome:
 
 SUITES = (
     Suite("unit", "tests/unit"),
+    Suite("engine", "tests/engine"),
     Suite("architecture", "tests/test_architecture.py"),
     Suite("integration", "tests/integration", database=True),
     Suite("worker", "tests/worker", module="tests.worker", database=True),

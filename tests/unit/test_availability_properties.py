@@ -16,7 +16,6 @@ from app.domain.availability import REFUSALS, Busy, SlotPolicy, explain, free_sl
 from tests.unit.slot_oracle import DAY, EPOCH, MINUTE, WEEKDAYS, Oracle, minute_of
 
 bounded = settings(
-    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,

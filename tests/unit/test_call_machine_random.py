@@ -24,7 +24,7 @@ turns = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     said=st.lists(turns, min_size=1, max_size=6),
     replies=st.lists(scripts, max_size=8),
@@ -55,7 +55,7 @@ def test_any_call_nothing_is_refused_and_the_last_words_are_answered(
         assert any(r.created_at >= spoken[-1].end_ms and r.status == "completed" for r in world.responses)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(
     lost_after=st.lists(st.integers(0, 6000), min_size=1, max_size=3),
     replies=st.lists(scripts, max_size=6),
