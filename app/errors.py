@@ -69,6 +69,62 @@ class IdempotencyConflict(MoedError):
     code = "idempotency_conflict"
 
 
+class IdempotencyInFlight(MoedError):
+    """The same idempotency key is being answered at this moment."""
+
+    code = "idempotency_in_flight"
+
+
+class AlreadyExists(MoedError):
+    """Something else has this name or address already; `field` names it."""
+
+    code = "already_exists"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+class InvalidState(MoedError):
+    """What is asked can't be done to a thing in this state, for example moving a cancelled appointment."""
+
+    code = "invalid_state"
+
+
+class StaleVersion(MoedError):
+    """Somebody has changed it since the version that the caller saw; nothing was written."""
+
+    code = "stale_version"
+
+
+class Unauthenticated(MoedError):
+    """No credential, or one that is unknown, revoked or expired."""
+
+    code = "unauthenticated"
+
+
+class WrongLogin(Unauthenticated):
+    """E-mail and password do not belong together; the same for an e-mail that nobody has."""
+
+    code = "wrong_login"
+
+
+class Forbidden(MoedError):
+    """The credential is good, and may not do this."""
+
+    code = "forbidden"
+
+
+class RateLimited(MoedError):
+    """Asked too often; `retry_after_s` is when to come back."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class NotFound(MoedError):
     """No such thing in this business. The same for "not yours" and "never was"."""
 

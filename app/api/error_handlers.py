@@ -41,6 +41,16 @@ PROBLEMS: dict[type[errors.MoedError], Problem] = {
     errors.SlotTaken: Problem(409, "The time is taken"),
     errors.SlotRefused: Problem(422, "The time can't be booked"),
     errors.IdempotencyConflict: Problem(422, "The idempotency key was used for another request"),
+    errors.IdempotencyInFlight: Problem(
+        409, "A request with this idempotency key is being answered", headers={"Retry-After": "1"}
+    ),
+    errors.AlreadyExists: Problem(409, "It exists already"),
+    errors.InvalidState: Problem(409, "Not possible in this state"),
+    errors.StaleVersion: Problem(412, "It was changed in the meantime"),
+    errors.Unauthenticated: Problem(401, "A valid credential is needed", headers={"WWW-Authenticate": "Bearer"}),
+    errors.WrongLogin: Problem(401, "E-mail or password is wrong", headers={"WWW-Authenticate": "Bearer"}),
+    errors.Forbidden: Problem(403, "The credential does not allow this"),
+    errors.RateLimited: Problem(429, "Too many requests"),
     errors.NotFound: Problem(404, "Not found"),
     errors.UnknownNumber: Problem(404, "Nobody has this number"),
     errors.StreamRefused: Problem(403, "The media stream is refused", says_why=False),
@@ -65,15 +75,19 @@ def _domain_error(error: errors.MoedError) -> Response:
         problem.title,
         error.code,
         detail=str(error) if problem.says_why else None,
-        headers=problem.headers,
+        headers={**problem.headers, **_headers(error)},
         **_particulars(error),
     )
+
+
+def _headers(error: errors.MoedError) -> dict[str, str]:
+    return {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.RateLimited) else {}
 
 
 def _particulars(error: errors.MoedError) -> dict[str, Any]:
     """The members that a client needs besides, by kind of error."""
     found: dict[str, Any] = {}
-    if isinstance(error, errors.InvalidInput):
+    if isinstance(error, errors.InvalidInput | errors.AlreadyExists):
         found["field"] = error.field
     if isinstance(error, errors.SlotRefused):
         found["refusal_code"] = error.refusal_code

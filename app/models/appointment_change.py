@@ -23,5 +23,6 @@ class AppointmentChange(Model):
     appointment_id: Mapped[BigInt]
     kind: Mapped[str]
     source: Mapped[str | None]
+    actor: Mapped[str | None]
     data: Mapped[dict[str, Any]]
     changed_at: Mapped[datetime]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 BigInt = Annotated[int, mapped_column(BigInteger)]
@@ -31,6 +31,8 @@ class Model(DeclarativeBase):
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB(),
         list[list[str]]: JSONB(),
+        list[dict[str, Any]]: JSONB(),
+        list[str]: ARRAY(Text()),
     }
 
 

@@ -25,4 +25,8 @@ class Business(Model):
     barge_in_after_greeting: Mapped[bool]
     silence_timeout_ms: Mapped[int]
     max_call_minutes: Mapped[int]
+    country: Mapped[str] = mapped_column(server_default=text("'IL'"))
+    transcripts_kept: Mapped[bool] = mapped_column(server_default=text("true"))
+    transcript_retention_days: Mapped[int | None]
+    version: Mapped[int] = mapped_column(server_default=text("1"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

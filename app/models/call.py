@@ -12,7 +12,12 @@ class Call(Model):
     """One phone call. It may have several media streams, one after another."""
 
     __tablename__ = "calls"
-    __table_args__ = (UniqueConstraint("business_id", "call_sid"), Index(None, "call_sid"))
+    __table_args__ = (
+        UniqueConstraint("business_id", "call_sid"),
+        Index(None, "call_sid"),
+        Index(None, "business_id", "created_at", "id"),
+        Index(None, "business_id", "caller_number"),
+    )
 
     business_id: Mapped[TenantKey] = mapped_column(ForeignKey("businesses.id"))
     id: Mapped[DrawnId]

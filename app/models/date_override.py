@@ -29,3 +29,4 @@ class DateOverride(Model):
     resource_id: Mapped[BigInt | None]
     day: Mapped[date]
     windows: Mapped[list[list[str]]]
+    name: Mapped[str] = mapped_column(server_default=text("''"))

@@ -17,4 +17,5 @@ class Resource(Model):
     id: Mapped[DrawnId]
     name: Mapped[str]
     active: Mapped[bool] = mapped_column(server_default=text("true"))
+    version: Mapped[int] = mapped_column(server_default=text("1"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

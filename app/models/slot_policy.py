@@ -32,4 +32,5 @@ class SlotPolicyRow(Model):
     id: Mapped[DrawnId]
     resource_id: Mapped[BigInt | None]
     policy: Mapped[dict[str, Any]]
+    version: Mapped[int] = mapped_column(server_default=text("1"))
     updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,19 @@ from app.services import Services
 from tests.factories import MONDAY, SomeBusiness, as_tenant, booking, incoming_call, local, new_business
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOKUPS = {"business_of_call", "business_of_media_token", "business_of_number"}
+LOOKUPS = {
+    "all_tenants",
+    "business_of_api_key",
+    "business_of_call",
+    "business_of_email",
+    "business_of_feed",
+    "business_of_media_token",
+    "business_of_number",
+    "business_of_session",
+    "due_deliveries",
+}
+SHARED = {"rate_limits"}
+"""Tables of no tenant: hashes and counts."""
 TEN = local(MONDAY, "10:00")
 
 _TENANT_TABLES = """
@@ -23,6 +36,32 @@ _TENANT_TABLES = """
         c.relname = 'businesses' OR EXISTS (
             SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'business_id'))
 """
+
+FILL = (
+    "INSERT INTO appointment_types (business_id, name, duration_min) SELECT id, 'Long', 60 FROM businesses",
+    "INSERT INTO appointment_type_resources (business_id, appointment_type_id, resource_id)"
+    " SELECT t.business_id, t.id, r.id FROM appointment_types t, resources r LIMIT 1",
+    "INSERT INTO blocks (business_id, starts_at, ends_at)"
+    " SELECT id, now(), now() + interval '1 h' FROM businesses",
+    "INSERT INTO api_keys (business_id, name, prefix, key_sha256, scopes, created_by, created_at)"
+    " SELECT id, 'x', 'x', :secret, '{}', 'x', now() FROM businesses",
+    "INSERT INTO idempotency_keys (business_id, owner, key, request_sha256, created_at)"
+    " SELECT id, 'x', 'x', :secret, now() FROM businesses",
+    "INSERT INTO users (business_id, email, name, role, password_hash, created_at)"
+    " SELECT id, :id || '@example.com', 'x', 'owner', 'x', now() FROM businesses",
+    "INSERT INTO user_sessions (business_id, token_sha256, user_id, created_at, last_seen_at, expires_at)"
+    " SELECT business_id, :secret, id, now(), now(), now() FROM users",
+    "INSERT INTO events (business_id, message_id, type, payload, created_at)"
+    " SELECT id, :id, 'x', '{}', now() FROM businesses",
+    "INSERT INTO webhook_endpoints (business_id, url, event_types, secret, created_at)"
+    " SELECT id, 'x', '{}', 'x', now() FROM businesses",
+    "INSERT INTO webhook_deliveries (business_id, endpoint_id, event_id, state, created_at)"
+    " SELECT e.business_id, w.id, e.id, 'failed', now() FROM webhook_endpoints w, events e LIMIT 1",
+    "INSERT INTO messages (business_id, body, created_at) SELECT id, 'x', now() FROM businesses",
+    "INSERT INTO calendar_feeds (business_id, name, token_sha256, created_at)"
+    " SELECT id, 'x', :secret, now() FROM businesses",
+)
+"""A row in each table, under row security: each SELECT sees one business."""
 
 
 def tenant_tables(engine: Engine) -> list[str]:
@@ -36,12 +75,15 @@ def count(engine: Engine, tenant: int | None, table: str) -> int:
 
 
 @pytest.fixture
-def full(services: Services, business: SomeBusiness) -> SomeBusiness:
+def full(services: Services, engine: Engine, business: SomeBusiness) -> SomeBusiness:
     """A business with a row in every table."""
     services.businesses.set_date_override(business.id, MONDAY, [["09:00", "12:00"]])
     call = services.calls.accept_call(incoming_call(business))
     services.calls.append_timeline(business.id, call.call_id, [TimelineEntry(0, "call_started")])
     services.scheduling.book_appointment(booking(business, TEN, call_id=call.call_id))
+    with as_tenant(engine, business.id) as connection:
+        for statement in FILL:
+            connection.execute(text(statement), {"secret": secrets.token_bytes(32), "id": secrets.token_hex(8)})
     return business
 
 
@@ -60,7 +102,7 @@ def test_the_role_can_t_pass_row_security(engine: Engine) -> None:
 
 def test_every_table_of_the_models_is_a_tenant_s(engine: Engine) -> None:
     """So that the walk below leaves none out."""
-    assert tenant_tables(engine) == sorted(db.metadata.tables)
+    assert tenant_tables(engine) == sorted(set(db.metadata.tables) - SHARED)
 
 
 def test_without_a_tenant_every_table_is_empty(engine: Engine, full: SomeBusiness) -> None:
@@ -140,6 +182,30 @@ def test_the_system_flag_opens_reading_only(engine: Engine, full: SomeBusiness) 
             "appointment_id, kind, data, changed_at",
             ":appointment, 'x', '{}', now()",
         ),
+        ("blocks", "resource_id, starts_at, ends_at", ":resource, now(), now() + interval '1 h'"),
+        (
+            "appointment_type_resources",
+            "appointment_type_id, resource_id",
+            "(SELECT id FROM appointment_types), :resource",
+        ),
+        (
+            "user_sessions",
+            "user_id, token_sha256, created_at, last_seen_at, expires_at",
+            ":user, decode(repeat('00', 32), 'hex'), now(), now(), now()",
+        ),
+        ("events", "message_id, type, payload, appointment_id, created_at", "'x', 'x', '{}', :appointment, now()"),
+        ("events", "message_id, type, payload, call_id, created_at", "'x', 'x', '{}', :call, now()"),
+        (
+            "webhook_deliveries",
+            "endpoint_id, event_id, state, created_at",
+            ":endpoint, :event, 'failed', now()",
+        ),
+        ("messages", "call_id, body, created_at", ":call, 'x', now()"),
+        (
+            "calendar_feeds",
+            "resource_id, name, token_sha256, created_at",
+            ":resource, 'x', decode(repeat('00', 32), 'hex'), now()",
+        ),
         (
             "appointments",
             "number, resource_id, starts_at, ends_at, buffer_before_min, buffer_after_min, footprint, status,"
@@ -154,10 +220,15 @@ def test_a_reference_to_another_tenant_s_row_is_refused(
 ) -> None:
     """Foreign keys are checked without row security, so they are composite."""
     other = new_business(services)
+    with as_tenant(engine, other.id) as connection:
+        connection.execute(text(FILL[0]))
     ids = {"resource": full.resources[0], "own": other.id}
     with as_tenant(engine, full.id) as connection:
         ids["call"] = connection.execute(text("SELECT id FROM calls")).scalar_one()
         ids["appointment"] = connection.execute(text("SELECT id FROM appointments")).scalar_one()
+        ids["user"] = connection.execute(text("SELECT id FROM users")).scalar_one()
+        ids["event"] = connection.execute(text("SELECT id FROM events")).scalar_one()
+        ids["endpoint"] = connection.execute(text("SELECT id FROM webhook_endpoints")).scalar_one()
     statement = text(f"INSERT INTO {table} (business_id, {columns}) VALUES (:own, {values})")  # noqa: S608 - as above
     with as_tenant(engine, other.id) as connection, pytest.raises(IntegrityError, match="foreign key"):
         connection.execute(statement, ids)
