@@ -9,9 +9,11 @@ from datetime import datetime
 from flask import Flask
 from sqlalchemy import Engine
 
+from app.services.api_keys import ApiKeys
 from app.services.businesses import Businesses
 from app.services.calls import Calls
 from app.services.database import Database
+from app.services.limits import Limits
 from app.services.readiness import Readiness
 from app.services.scheduling import Scheduling, utc_now
 
@@ -26,6 +28,8 @@ class Services:
     scheduling: Scheduling
     calls: Calls
     readiness: Readiness
+    api_keys: ApiKeys
+    limits: Limits
 
 
 def build_services(engine: Engine, now: Callable[[], datetime] = utc_now) -> Services:
@@ -36,6 +40,8 @@ def build_services(engine: Engine, now: Callable[[], datetime] = utc_now) -> Ser
         scheduling=Scheduling(database, now),
         calls=Calls(database, now),
         readiness=Readiness(database),
+        api_keys=ApiKeys(database, now),
+        limits=Limits(database, now),
     )
 
 

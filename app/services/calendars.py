@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -115,7 +115,7 @@ def nearest(refusals: Sequence[Refusal]) -> Refusal:
     return min(refusals, key=lambda refusal: _NEAREST_FIRST.index(refusal.code))
 
 
-def as_local(moment: datetime, zone: ZoneInfo) -> datetime:
+def as_local(moment: datetime, zone: tzinfo) -> datetime:
     """`moment` in `zone`, with a fixed offset: two times of one ZoneInfo compare by wall clock (PEP 495)."""
     local = moment.astimezone(zone)
     return local.astimezone(timezone(local.utcoffset() or timedelta()))

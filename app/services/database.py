@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 from gevent import Timeout
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, Function, select, text
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -108,6 +108,29 @@ class Database:
             business_id = session.scalars(text("SELECT nextval('businesses_id_seq')")).one()
             _become(session, business_id)
             yield session, business_id
+            session.flush()
+            _commit(session)
+
+    @contextmanager
+    def found(self, lookup: Function[int | None]) -> Iterator[tuple[Session, int | None]]:
+        """A transaction of the tenant that a lookup function names, and its id; committed at the end.
+
+        None: it names nobody, and the transaction has no tenant. Saves what a transaction of its own would cost
+        on every request.
+        """
+        with self._transaction(CalendarUnavailable) as session:
+            business_id = session.scalars(select(lookup)).one()
+            if business_id is not None:
+                _become(session, business_id)
+            yield session, business_id
+            session.flush()
+            _commit(session)
+
+    @contextmanager
+    def shared(self) -> Iterator[Session]:
+        """A transaction on the tables that belong to no tenant; committed at the end."""
+        with self._transaction(CalendarUnavailable) as session:
+            yield session
             session.flush()
             _commit(session)
 
