@@ -125,3 +125,49 @@ class CallDetails:
     ended_at: datetime | None
     caller_number: str | None = field(repr=False)
     timeline: tuple[TimelineEntry, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls to list; what is None is not asked for.
+
+    `from_at` inclusive and `to_at` exclusive are about when the call came in. `caller` is a whole number in E.164,
+    `caller_ends_with` its last digits. `booked`: whether the call made an appointment.
+    """
+
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    state: CallState | None = None
+    caller: str | None = field(repr=False, default=None)
+    caller_ends_with: str | None = field(repr=False, default=None)
+    booked: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSummary:
+    """A call as lists show it. Instants carry the offset of `timezone`, the business's. Counts are sums over its
+    streams. `transcript_erased_at`: since when what was said is gone, by age or on request.
+    """
+
+    id: int
+    call_sid: str
+    state: CallState
+    end_reason: str | None
+    called_number: str
+    caller_number: str | None = field(repr=False)
+    stream_count: int
+    barge_ins: int
+    duration_ms: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    transcript_erased_at: datetime | None
+    timezone: str
+    appointment_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord(CallSummary):
+    """A call with all that happened in it."""
+
+    timeline: tuple[TimelineEntry, ...] = field(repr=False)

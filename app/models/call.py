@@ -2,14 +2,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import Computed, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import BigInt, DrawnId, Model, TenantKey
 
 
 class Call(Model):
-    """One phone call. It may have several media streams, one after another."""
+    """One phone call. It may have several media streams, one after another.
+
+    `transcript_erased_at`: since when its timeline holds no words, and may get none.
+    """
 
     __tablename__ = "calls"
     __table_args__ = (
@@ -17,6 +20,13 @@ class Call(Model):
         Index(None, "call_sid"),
         Index(None, "business_id", "created_at", "id"),
         Index(None, "business_id", "caller_number"),
+        Index(None, "business_id", "caller_reversed"),
+        Index(
+            "calls_transcripts_idx",
+            "business_id",
+            "created_at",
+            postgresql_where=text("transcript_erased_at IS NULL"),
+        ),
     )
 
     business_id: Mapped[TenantKey] = mapped_column(ForeignKey("businesses.id"))
@@ -35,3 +45,5 @@ class Call(Model):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    transcript_erased_at: Mapped[datetime | None]
+    caller_reversed: Mapped[str | None] = mapped_column(Text(collation="C"), Computed("reverse(caller_number)"))

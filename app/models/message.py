@@ -15,7 +15,9 @@ class Message(Model):
     __table_args__ = (
         ForeignKeyConstraint(["business_id", "call_id"], ["calls.business_id", "calls.id"]),
         Index(None, "business_id", "created_at", "id"),
+        Index("messages_open_idx", "business_id", "created_at", "id", postgresql_where=text("handled_at IS NULL")),
         Index(None, "business_id", "caller_number"),
+        Index(None, "business_id", "call_id"),
     )
 
     business_id: Mapped[TenantKey] = mapped_column(ForeignKey("businesses.id"))

@@ -11,9 +11,11 @@ from sqlalchemy import Engine
 
 from app.services.api_keys import ApiKeys
 from app.services.businesses import Businesses
+from app.services.call_log import CallLog
 from app.services.calls import Calls
 from app.services.database import Database
 from app.services.limits import Limits
+from app.services.messages import Messages
 from app.services.readiness import Readiness
 from app.services.scheduling import Scheduling, utc_now
 
@@ -27,6 +29,8 @@ class Services:
     businesses: Businesses
     scheduling: Scheduling
     calls: Calls
+    call_log: CallLog
+    messages: Messages
     readiness: Readiness
     api_keys: ApiKeys
     limits: Limits
@@ -39,6 +43,8 @@ def build_services(engine: Engine, now: Callable[[], datetime] = utc_now) -> Ser
         businesses=Businesses(database),
         scheduling=Scheduling(database, now),
         calls=Calls(database, now),
+        call_log=CallLog(database),
+        messages=Messages(database, now),
         readiness=Readiness(database),
         api_keys=ApiKeys(database, now),
         limits=Limits(database, now),

@@ -26,8 +26,11 @@ def read_page(
     order: tuple[InstrumentedAttribute[datetime] | ColumnElement[datetime], InstrumentedAttribute[int]],
     position: Callable[[R], Position],
     details: Callable[[R], T],
+    *,
+    newest_first: bool = False,
 ) -> Page[T]:
-    """The rows of `query` after the request's position, ordered by an instant and an id.
+    """The rows of `query` after the request's position, ordered by an instant and an id, downwards for
+    `newest_first`.
 
     `position` is the instant and id of a row, `details` what leaves the service. One row more than asked for
     tells whether there is a next page.
@@ -35,9 +38,10 @@ def read_page(
     if not 1 <= request.limit <= LONGEST_PAGE:
         raise InvalidInput("limit", f"must be between 1 and {LONGEST_PAGE}")
     if request.after is not None:
-        moment, row_id = request.after
-        query = query.where(tuple_(*order) > tuple_(literal(moment), literal(row_id)))
-    rows = session.scalars(query.order_by(*order).limit(request.limit + 1)).all()
+        row, end = tuple_(*order), tuple_(*map(literal, request.after))
+        query = query.where(row < end if newest_first else row > end)
+    ordered = query.order_by(*(column.desc() if newest_first else column for column in order))
+    rows = session.scalars(ordered.limit(request.limit + 1)).all()
     shown = rows[: request.limit]
     more = position(shown[-1]) if len(rows) > request.limit else None
     return Page(tuple(map(details, shown)), more)

@@ -1,4 +1,4 @@
-"""What callers leave for the receptionist, and calendars that other programs subscribe to."""
+"""What callers leave for the receptionist, calendars that other programs subscribe to, and what erasing needs."""
 
 from alembic import op
 
@@ -54,12 +54,35 @@ END
 $$
 """
 
+# Numbers are searched by their last digits: as in appointments, by range over the reversed number.
+CALLS = """
+ALTER TABLE calls
+    ADD COLUMN transcript_erased_at timestamptz,
+    ADD COLUMN caller_reversed text COLLATE "C" GENERATED ALWAYS AS (reverse(caller_number)) STORED
+"""
+
+# `emptied_at`: since when the payload holds nothing but ids.
+EVENTS = "ALTER TABLE events ADD COLUMN emptied_at timestamptz"
+
+INDEXES = (
+    "CREATE INDEX messages_business_id_created_at_id_idx ON messages (business_id, created_at, id)",
+    "CREATE INDEX messages_open_idx ON messages (business_id, created_at, id) WHERE handled_at IS NULL",
+    "CREATE INDEX messages_business_id_caller_number_idx ON messages (business_id, caller_number)",
+    "CREATE INDEX messages_business_id_call_id_idx ON messages (business_id, call_id)",
+    "CREATE INDEX calls_transcripts_idx ON calls (business_id, created_at) WHERE transcript_erased_at IS NULL",
+    "CREATE INDEX calls_business_id_caller_reversed_idx ON calls (business_id, caller_reversed)",
+    "CREATE INDEX events_business_id_message_row_id_idx ON events (business_id, message_row_id)",
+    "CREATE INDEX events_full_idx ON events (business_id, created_at) WHERE emptied_at IS NULL",
+)
+
 
 def upgrade() -> None:
     op.execute(MESSAGES)
     op.execute(CALENDAR_FEEDS)
-    op.execute("CREATE INDEX messages_business_id_created_at_id_idx ON messages (business_id, created_at, id)")
-    op.execute("CREATE INDEX messages_business_id_caller_number_idx ON messages (business_id, caller_number)")
+    op.execute(CALLS)
+    op.execute(EVENTS)
+    for statement in INDEXES:
+        op.execute(statement)
     op.execute(
         "ALTER TABLE events ADD CONSTRAINT events_business_id_message_row_id_fkey"
         " FOREIGN KEY (business_id, message_row_id) REFERENCES messages (business_id, id)"
@@ -71,5 +94,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP FUNCTION business_of_feed(bytea)")
+    op.execute("DROP INDEX events_business_id_message_row_id_idx")
+    op.execute("ALTER TABLE events DROP COLUMN emptied_at")
+    op.execute("ALTER TABLE calls DROP COLUMN transcript_erased_at, DROP COLUMN caller_reversed")
     op.execute("ALTER TABLE events DROP CONSTRAINT events_business_id_message_row_id_fkey")
     op.execute("DROP TABLE calendar_feeds, messages")
