@@ -17,6 +17,7 @@ from app.models import Message as MessageRow
 from app.services import checks
 from app.services.calendars import as_local, zone_of
 from app.services.database import Database
+from app.services.events import message_event
 from app.services.rows import check_version, read_page
 from app.services.scheduling import utc_now
 
@@ -33,12 +34,22 @@ class Messages:
         self._now = now
 
     def leave_message(self, new: NewMessage) -> Message:
-        """Store a message; when this returns, it is committed. Raises InvalidInput, NotFound."""
+        """Store a message and its event; when this returns, they are committed. Raises InvalidInput, NotFound."""
         row = _new_row(new, self._now())
         with self._db.tenant(new.business_id) as session:
             zone = zone_of(session, new.business_id)
             session.add(row)
             session.flush()
+            message_event(
+                session,
+                new.business_id,
+                row.id,
+                call_id=row.call_id,
+                caller_name=row.caller_name,
+                caller_number=row.caller_number,
+                body=row.body,
+                now=row.created_at,
+            )
             message = _message(row, zone)
         log.info("message left", business_id=new.business_id, message_id=message.id)
         return message

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from app.domain.messages import Message, NewMessage
 from app.domain.pages import PageRequest
 from app.errors import InvalidInput, NotFound, StaleVersion
 from app.services import Services
-from tests.factories import Clock, SomeBusiness, incoming_call, new_business
+from tests.factories import Clock, SomeBusiness, as_tenant, incoming_call, new_business
 
 DANA = "+972521234567"
 
@@ -35,6 +36,17 @@ def test_a_message_is_stored_as_it_was_left(services: Services, business: SomeBu
     assert left.created_at.isoformat() == "2026-11-22T08:00:00+02:00"
     assert left.timezone == "Asia/Jerusalem"
     assert all(secret not in repr(left) for secret in ("Dana", DANA, "lines"))
+
+
+def test_a_message_is_an_event(services: Services, engine: Engine, business: SomeBusiness) -> None:
+    """Written with it, about the message and its call."""
+    call_id = services.calls.accept_call(incoming_call(business)).call_id
+    left = leave(services, business, caller_name="Dana", caller_number=DANA, call_id=call_id)
+    with as_tenant(engine, business.id) as connection:
+        [event] = connection.execute(text("SELECT * FROM events")).all()
+    assert (event.type, event.message_row_id, event.call_id) == ("message.created", left.id, call_id)
+    told = event.payload["data"]
+    assert (told["id"], told["body"], told["caller_number"]) == (left.id, left.body, DANA)
 
 
 @pytest.mark.parametrize(
