@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,7 @@ from app.domain.calls import (
     IncomingCall,
     TimelineEntry,
 )
+from app.domain.transcripts import without_words
 from app.errors import InvalidInput, NotFound, StreamRefused, UnknownNumber
 from app.models import Business, Call, CallEvent, MediaToken
 from app.services import checks
@@ -93,19 +94,24 @@ class Calls:
             )
 
     def append_timeline(self, business_id: int, call_id: int, entries: Sequence[TimelineEntry]) -> None:
-        """Add what happened, in this order. Raises NotFound."""
+        """Add what happened, in this order. Raises NotFound.
+
+        What was said is left out where the business keeps no transcripts, and where it has been erased already.
+        """
         if not entries:
             return
         with self._db.tenant(business_id) as session:
             # The counter is locked by its UPDATE: two workers of one call can't draw the same numbers.
-            last = session.scalars(
+            kept = select(Business.transcripts_kept).where(Business.id == business_id).scalar_subquery()
+            found = session.execute(
                 update(Call)
                 .where(Call.business_id == business_id, Call.id == call_id)
                 .values(event_count=Call.event_count + len(entries))
-                .returning(Call.event_count)
+                .returning(Call.event_count, and_(kept, Call.transcript_erased_at.is_(None)))
             ).one_or_none()
-            if last is None:
+            if found is None:
                 raise NotFound("no such call")
+            last, with_words = found
             session.add_all(
                 CallEvent(
                     business_id=business_id,
@@ -113,7 +119,7 @@ class Calls:
                     seq=seq,
                     at_ms=entry.at_ms,
                     kind=entry.kind,
-                    data=_storable(entry.data),
+                    data=_storable(entry.data if with_words else without_words(entry.kind, entry.data)),
                 )
                 for seq, entry in enumerate(entries, start=last - len(entries) + 1)
             )
