@@ -18,6 +18,8 @@ _YEAR_MIN = 366 * DAY_MIN
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _YEARS = range(1970, 3000)
+# More make no sense, and every read of the calendar would pay for them.
+MOST_WINDOWS = 48
 # In the zone database's folder, but no place on earth: what this machine is set to, and zones with leap seconds.
 _NOT_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
 
@@ -107,6 +109,17 @@ class SlotPolicy:
         }
 
 
+def parse_override(day: date, windows: object) -> list[list[str]]:
+    """The windows of one date's override, as JSON. Raises PolicyError naming `day` or a place in `windows`."""
+    _check_year("day", day)
+    return parse_windows("windows", windows)
+
+
+def parse_windows(path: str, windows: object) -> list[list[str]]:
+    """The windows of one day, as JSON. Raises PolicyError naming a place in `path`."""
+    return _windows_as_json(_windows(path, windows))
+
+
 def _given(d: Mapping[str, Any], key: str) -> Any:
     if key not in d:
         raise PolicyError(key, "is required")
@@ -168,14 +181,20 @@ def _real_date(path: str, value: object) -> date:
         day = date.fromisoformat(value)
     except ValueError:
         raise PolicyError(path, "is not in the calendar") from None
+    _check_year(path, day)
+    return day
+
+
+def _check_year(path: str, day: date) -> None:
     if day.year not in _YEARS:
         raise PolicyError(path, f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
-    return day
 
 
 def _windows(path: str, value: object) -> Windows:
     if not isinstance(value, list | tuple):
         raise PolicyError(path, "must be a list of [open, close]")
+    if len(value) > MOST_WINDOWS:
+        raise PolicyError(path, f"must have at most {MOST_WINDOWS} windows")
     return tuple(_window(f"{path}[{index}]", window) for index, window in enumerate(value))
 
 

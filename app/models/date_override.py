@@ -9,7 +9,10 @@ from app.models.base import BigInt, DrawnId, Model, TenantKey
 
 
 class DateOverride(Model):
-    """Replaces one local date's hours, for the business or for one resource. No windows: closed."""
+    """Replaces one local date's hours, for the business or for one resource. No windows: closed.
+
+    `imported`: it came with the holidays, and the next import may replace it.
+    """
 
     __tablename__ = "date_overrides"
     __table_args__ = (
@@ -30,3 +33,4 @@ class DateOverride(Model):
     day: Mapped[date]
     windows: Mapped[list[list[str]]]
     name: Mapped[str] = mapped_column(server_default=text("''"))
+    imported: Mapped[bool] = mapped_column(server_default=text("false"))

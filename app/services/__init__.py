@@ -10,13 +10,18 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from app.services.api_keys import ApiKeys
+from app.services.appointment_types import AppointmentTypes
+from app.services.blocks import Blocks
 from app.services.businesses import Businesses
 from app.services.call_log import CallLog
 from app.services.calls import Calls
 from app.services.database import Database
+from app.services.date_overrides import DateOverrides
 from app.services.limits import Limits
 from app.services.messages import Messages
+from app.services.policies import SlotPolicies
 from app.services.readiness import Readiness
+from app.services.resources import Resources
 from app.services.scheduling import Scheduling, utc_now
 
 __all__ = ["Services", "build_services", "services_of"]
@@ -27,6 +32,11 @@ class Services:
     """Everything that the front doors may call. Safe to share between greenlets and threads."""
 
     businesses: Businesses
+    policies: SlotPolicies
+    date_overrides: DateOverrides
+    resources: Resources
+    appointment_types: AppointmentTypes
+    blocks: Blocks
     scheduling: Scheduling
     calls: Calls
     call_log: CallLog
@@ -41,6 +51,11 @@ def build_services(engine: Engine, now: Callable[[], datetime] = utc_now) -> Ser
     database = Database(engine)
     return Services(
         businesses=Businesses(database),
+        policies=SlotPolicies(database),
+        date_overrides=DateOverrides(database),
+        resources=Resources(database, now),
+        appointment_types=AppointmentTypes(database),
+        blocks=Blocks(database, now),
         scheduling=Scheduling(database, now),
         calls=Calls(database, now),
         call_log=CallLog(database),

@@ -1,58 +1,53 @@
-"""Businesses and when they can be booked: what seeding and the settings pages need."""
+"""Businesses: what seeding, the operator and the settings page need."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
+import phonenumbers
+import structlog
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.availability import SlotPolicy
+from app.domain.businesses import (
+    LANGUAGES,
+    MAX_CALL_MINUTES,
+    MOST_PHONE_NUMBERS,
+    RETENTION_DAYS,
+    SILENCE_TIMEOUT_MS,
+    BusinessDetails,
+    NewBusiness,
+)
 from app.domain.calls import BusinessProfile, CallGoal
-from app.errors import InvalidInput, NotFound, PolicyError
-from app.models import Business, BusinessPhoneNumber, Calendar, DateOverride, Resource, SlotPolicyRow
+from app.domain.pages import Page, PageRequest
+from app.errors import AlreadyExists, InvalidInput, NotFound
+from app.models import Business, BusinessPhoneNumber, Calendar
 from app.services import checks
-from app.services.calendars import lock_calendar, zone_of
+from app.services.calendars import as_local, lock_calendar, zone_of
 from app.services.database import Database
+from app.services.date_overrides import check_overrides, remove_override, write_override
+from app.services.policies import check_policies, write_policy
+from app.services.resources import insert_resource
+from app.services.rows import check_limit, check_version
+
+__all__ = ["Businesses", "NewBusiness", "business_of_number", "profile_of"]
+
+log = structlog.get_logger(__name__)
 
 FIRST_NUMBER = 1001
 """Appointments are numbered from here in every business: short, and never a lone digit on the phone."""
 
-LANGUAGES = ("he", "en")
-
-_KEPT_ELSEWHERE = ("timezone", "date_overrides")
-
-
-@dataclass(frozen=True, slots=True)
-class NewBusiness:
-    """A business to be made, all of it or nothing.
-
-    Phone numbers are E.164, resources are names, the policy is `Businesses.set_slot_policy`'s.
-    """
-
-    name: str
-    timezone: str
-    language: str
-    call_goal: CallGoal = CallGoal.APPOINTMENT
-    phone_numbers: Sequence[str] = field(default=(), repr=False)
-    greeting: str = ""
-    instructions: str = ""
-    voice: str = "marin"
-    barge_in_enabled: bool = True
-    barge_in_after_greeting: bool = False
-    silence_timeout_ms: int = 10_000
-    max_call_minutes: int = 20
-    resources: Sequence[str] = ()
-    slot_policy: Mapping[str, Any] | None = None
+COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""ISO 3166 codes of the countries that have a telephone network."""
 
 
 class Businesses:
-    """Tenants, their resources and slot policies."""
+    """Tenants. Their resources, policies and date overrides have services of their own."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -60,21 +55,63 @@ class Businesses:
     def create_business(self, new: NewBusiness) -> int:
         """Make a business and its calendar; its id. It can be booked once it has a resource and a slot policy.
 
-        Raises InvalidInput, also for a phone number that another business has.
+        Raises InvalidInput, and AlreadyExists for a phone number that another business has.
         """
-        _check(new)
-        values = {item.name: getattr(new, item.name) for item in fields(BusinessProfile) if item.name != "id"}
+        given = {item.name: getattr(new, item.name) for item in fields(NewBusiness)}
+        values = _checked({key: value for key, value in given.items() if key in _CHECKS})
+        phone_numbers = values.pop("phone_numbers")
         with self._db.new_tenant() as (session, business_id):
             session.add(Business(id=business_id, **values))
             session.flush()
             session.add(Calendar(business_id=business_id, next_number=FIRST_NUMBER))
-            for number in new.phone_numbers:
-                _add_phone_number(session, business_id, number)
+            _add_phone_numbers(session, business_id, phone_numbers)
             for name in new.resources:
-                _add_resource(session, business_id, name)
+                insert_resource(session, business_id, name)
             if new.slot_policy is not None:
-                _set_policy(session, business_id, new.slot_policy, None)
+                write_policy(session, business_id, new.slot_policy, None)
         return business_id
+
+    def list_businesses(self, page: PageRequest) -> Page[BusinessDetails]:
+        """The operator's list of all tenants: a lookup function names them, each is read as itself."""
+        check_limit(page)
+        moment, last_id = page.after or (None, None)
+        with self._db.system() as session:
+            ids = session.scalars(select(func.tenants_after(moment, last_id, page.limit + 1))).all()
+        items = tuple(self.get_business(business_id) for business_id in ids[: page.limit])
+        more = (items[-1].created_at, items[-1].id) if len(ids) > page.limit else None
+        return Page(items, more)
+
+    def get_business(self, business_id: int) -> BusinessDetails:
+        """A business with all its settings; raises NotFound."""
+        with self._db.reading(business_id) as session:
+            return _details(session, _row(session, business_id))
+
+    def update_business(
+        self, business_id: int, changes: Mapping[str, Any], expected_version: int | None, actor: str
+    ) -> BusinessDetails:
+        """Change any of the fields of `NewBusiness` but `resources` and `slot_policy`.
+
+        `phone_numbers` replaces them all. A new time zone moves the opening hours of the days to come, and no
+        appointment. Raises InvalidInput, StaleVersion, NotFound, AlreadyExists (another business has a number).
+        """
+        values = _checked(changes)
+        with self._db.tenant(business_id) as session:
+            lock_calendar(session, business_id)
+            row = _row(session, business_id)
+            check_version(row.version, expected_version)
+            phone_numbers = values.pop("phone_numbers", None)
+            for name, value in values.items():
+                setattr(row, name, value)
+            row.version += 1
+            session.flush()
+            if phone_numbers is not None:
+                _replace_phone_numbers(session, business_id, phone_numbers)
+            if "timezone" in values:
+                check_policies(session, business_id)
+                check_overrides(session, business_id)
+            details = _details(session, row)
+        log.info("business changed", business_id=business_id, actor=actor, fields=sorted(changes))
+        return details
 
     def get_profile(self, business_id: int) -> BusinessProfile:
         """What a call needs to know of its business. Raises NotFound."""
@@ -90,17 +127,13 @@ class Businesses:
         """Add somebody or something that can be booked; its id."""
         with self._db.tenant(business_id) as session:
             lock_calendar(session, business_id)
-            return _add_resource(session, business_id, name)
+            return insert_resource(session, business_id, name).id
 
     def set_slot_policy(self, business_id: int, policy: Mapping[str, Any], resource_id: int | None = None) -> None:
-        """Replace the policy of a business, or give a resource its own.
-
-        `policy` has the keys of `SlotPolicy.from_dict` but `timezone`, which is the business's, and
-        `date_overrides` (`set_date_override`). Raises PolicyError, NotFound.
-        """
+        """`SlotPolicies.put_policy` for seeding: whatever was there before."""
         with self._db.tenant(business_id) as session:
             lock_calendar(session, business_id)
-            _set_policy(session, business_id, policy, resource_id)
+            write_policy(session, business_id, policy, resource_id)
 
     def set_date_override(
         self,
@@ -109,30 +142,13 @@ class Businesses:
         windows: Sequence[Sequence[str]] | None,
         resource_id: int | None = None,
     ) -> None:
-        """Replace the hours of one local date by `windows` ([] = closed), for all resources or for one.
-
-        None takes the override away. A resource's own wins over the business's. Raises PolicyError, NotFound.
-        """
+        """`DateOverrides.set_overrides` of one day, for seeding. None takes the override away."""
         with self._db.tenant(business_id) as session:
             lock_calendar(session, business_id)
-            session.execute(
-                delete(DateOverride).where(
-                    DateOverride.business_id == business_id,
-                    DateOverride.day == day,
-                    DateOverride.resource_id.is_not_distinct_from(resource_id),
-                )
-            )
             if windows is None:
-                return
-            _check_windows(zone_of(session, business_id), day, windows)
-            session.add(
-                DateOverride(
-                    business_id=business_id,
-                    resource_id=resource_id,
-                    day=day,
-                    windows=[list(window) for window in windows],
-                )
-            )
+                remove_override(session, business_id, day, resource_id)
+            else:
+                write_override(session, business_id, day, windows, resource_id)
 
 
 def business_of_number(session: Session, phone_number: str) -> int | None:
@@ -143,68 +159,100 @@ def business_of_number(session: Session, phone_number: str) -> int | None:
 
 def profile_of(session: Session, business_id: int) -> BusinessProfile:
     """The profile of the transaction's business; raises NotFound."""
-    row = session.get(Business, business_id)
-    if row is None:
-        raise NotFound("no such business")
+    row = _row(session, business_id)
     values = {item.name: getattr(row, item.name) for item in fields(BusinessProfile)}
     return BusinessProfile(**{**values, "call_goal": CallGoal(row.call_goal)})
 
 
-def _add_resource(session: Session, business_id: int, name: str) -> int:
-    resource = Resource(business_id=business_id, name=checks.line("name", name, 200))
-    session.add(resource)
-    session.flush()
-    return resource.id
+def _row(session: Session, business_id: int) -> Business:
+    row = session.get(Business, business_id)
+    if row is None:
+        raise NotFound("no such business")
+    return row
 
 
-def _set_policy(session: Session, business_id: int, policy: Mapping[str, Any], resource_id: int | None) -> None:
-    for key in _KEPT_ELSEWHERE:
-        if key in policy:
-            raise PolicyError(key, "is not part of the stored policy")
-    checked = SlotPolicy.from_dict({**policy, "timezone": zone_of(session, business_id).key}).to_dict()
-    stored = {key: value for key, value in checked.items() if key not in _KEPT_ELSEWHERE}
+def _details(session: Session, row: Business) -> BusinessDetails:
+    numbers = session.scalars(
+        select(BusinessPhoneNumber.phone_number)
+        .where(BusinessPhoneNumber.business_id == row.id)
+        .order_by(BusinessPhoneNumber.phone_number)
+    ).all()
+    apart: dict[str, Any] = {
+        "phone_numbers": tuple(numbers),
+        "call_goal": CallGoal(row.call_goal),
+        "created_at": as_local(row.created_at, zone_of(session, row.id)),
+    }
+    stored = {item.name: getattr(row, item.name) for item in fields(BusinessDetails) if item.name not in apart}
+    return BusinessDetails(**stored, **apart)
+
+
+def _replace_phone_numbers(session: Session, business_id: int, phone_numbers: Sequence[str]) -> None:
     session.execute(
-        delete(SlotPolicyRow).where(
-            SlotPolicyRow.business_id == business_id,
-            SlotPolicyRow.resource_id.is_not_distinct_from(resource_id),
+        delete(BusinessPhoneNumber).where(
+            BusinessPhoneNumber.business_id == business_id,
+            BusinessPhoneNumber.phone_number.not_in(phone_numbers),
         )
     )
-    session.add(SlotPolicyRow(business_id=business_id, resource_id=resource_id, policy=stored))
+    known = session.scalars(
+        select(BusinessPhoneNumber.phone_number).where(BusinessPhoneNumber.business_id == business_id)
+    ).all()
+    _add_phone_numbers(session, business_id, sorted(set(phone_numbers) - set(known)))
 
 
-def _add_phone_number(session: Session, business_id: int, phone_number: str) -> None:
+def _add_phone_numbers(session: Session, business_id: int, phone_numbers: Iterable[str]) -> None:
     """Row security hides another tenant's row, so only the unique constraint knows; it answers with no row."""
-    added = session.execute(
-        insert(BusinessPhoneNumber)
-        .values(business_id=business_id, phone_number=phone_number)
-        .on_conflict_do_nothing(index_elements=["phone_number"])
-        .returning(BusinessPhoneNumber.phone_number)
-    ).one_or_none()
-    if added is None:
-        raise InvalidInput("phone_numbers", "one of them belongs to a business already")
+    for phone_number in phone_numbers:
+        added = session.execute(
+            insert(BusinessPhoneNumber)
+            .values(business_id=business_id, phone_number=phone_number)
+            .on_conflict_do_nothing(index_elements=["phone_number"])
+            .returning(BusinessPhoneNumber.phone_number)
+        ).one_or_none()
+        if added is None:
+            raise AlreadyExists("phone_numbers", "one of them belongs to another business")
 
 
-def _check(new: NewBusiness) -> None:
-    checks.line("name", new.name, 200)
-    checks.prose("greeting", new.greeting, 2000)
-    checks.prose("instructions", new.instructions, 20_000)
-    checks.line("voice", new.voice, 100)
-    for number in new.phone_numbers:
-        checks.phone_number("phone_numbers", number)
-    if new.language not in LANGUAGES:
-        raise InvalidInput("language", f"must be one of {', '.join(LANGUAGES)}")
-    if not 1000 <= new.silence_timeout_ms <= 120_000:
-        raise InvalidInput("silence_timeout_ms", "must be between 1000 and 120000")
-    if not 1 <= new.max_call_minutes <= 55:
-        raise InvalidInput("max_call_minutes", "must be between 1 and 55")
-    _policy_of(new.timezone, {})
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as they are stored; raises InvalidInput naming the first that breaks a rule."""
+    for key in values:
+        if key not in _CHECKS:
+            raise InvalidInput(key, "is not a setting of a business")
+    return {key: _CHECKS[key](key, value) for key, value in values.items()}
 
 
-def _check_windows(zone: ZoneInfo, day: date, windows: Sequence[Sequence[str]]) -> None:
-    _policy_of(zone.key, {day.isoformat(): windows})
+def _timezone(_: str, value: str) -> str:
+    return SlotPolicy.from_dict({"weekly_hours": {}, "slot_size_min": 30, "timezone": value}).timezone
 
 
-def _policy_of(timezone: str, date_overrides: Mapping[str, Any]) -> SlotPolicy:
-    """A policy that checks only these two keys."""
-    rest = {"weekly_hours": {}, "slot_size_min": 30}
-    return SlotPolicy.from_dict({**rest, "timezone": timezone, "date_overrides": date_overrides})
+def _phone_numbers(field: str, value: Sequence[str]) -> list[str]:
+    """Sorted, so that two businesses which want the same ones wait for each other in one order."""
+    if len(value) > MOST_PHONE_NUMBERS:
+        raise InvalidInput(field, f"must be at most {MOST_PHONE_NUMBERS}")
+    return sorted({checks.phone_number(field, number) for number in value})
+
+
+def _retention(field: str, value: int | None) -> int | None:
+    return None if value is None else _within(RETENTION_DAYS)(field, value)
+
+
+def _within(allowed: range) -> Callable[[str, int], int]:
+    return lambda field, value: checks.whole_number(field, value, allowed[0], allowed[-1])
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "name": lambda field, value: checks.line(field, value, 200),
+    "timezone": _timezone,
+    "country": lambda field, value: checks.choice(field, value, sorted(COUNTRIES)),
+    "language": lambda field, value: checks.choice(field, value, LANGUAGES),
+    "phone_numbers": _phone_numbers,
+    "call_goal": lambda field, value: CallGoal(checks.choice(field, value, list(CallGoal))),
+    "greeting": lambda field, value: checks.prose(field, value, 2000),
+    "instructions": lambda field, value: checks.prose(field, value, 20_000),
+    "voice": lambda field, value: checks.line(field, value, 100),
+    "barge_in_enabled": checks.switch,
+    "barge_in_after_greeting": checks.switch,
+    "silence_timeout_ms": _within(SILENCE_TIMEOUT_MS),
+    "max_call_minutes": _within(MAX_CALL_MINUTES),
+    "transcripts_kept": checks.switch,
+    "transcript_retention_days": _retention,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 
 from app.errors import InvalidInput
@@ -66,3 +67,41 @@ def calendar_day(field: str, value: date) -> date:
 def _storable(value: str, allowed: tuple[str, ...]) -> bool:
     """No control characters (Cc) and no surrogates (Cs), which PostgreSQL's text can't hold or nobody can read."""
     return all(mark in allowed or unicodedata.category(mark) not in ("Cc", "Cs") for mark in value)
+
+
+def whole_number(field: str, value: int, least: int, most: int) -> int:
+    """A number that is whole and in its bounds; JSON's true and false are ints to Python."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidInput(field, "must be a whole number")
+    if not least <= value <= most:
+        raise InvalidInput(field, f"must be between {least} and {most}")
+    return value
+
+
+def switch(field: str, value: bool) -> bool:  # noqa: FBT001 - the value is what is checked
+    """True or false and nothing that is taken for it."""
+    if not isinstance(value, bool):
+        raise InvalidInput(field, "must be true or false")
+    return value
+
+
+def choice(field: str, value: str, allowed: Collection[str]) -> str:
+    """One of a few words."""
+    if value not in allowed:
+        raise InvalidInput(field, f"must be one of {', '.join(allowed)}")
+    return value
+
+
+def day_range(first: date, last: date, most_days: int) -> None:
+    """Two dates in order, named `first_day` and `last_day`, that span at most so many days."""
+    calendar_day("first_day", first)
+    calendar_day("last_day", last)
+    if last < first:
+        raise InvalidInput("last_day", "must not be before first_day")
+    if (last - first).days >= most_days:
+        raise InvalidInput("last_day", f"must be at most {most_days - 1} days after first_day")
+
+
+def row_id(field: str, value: int) -> int:
+    """An id of one of our rows, or what could be one."""
+    return whole_number(field, value, 1, 2**63 - 1)

@@ -35,8 +35,7 @@ def read_page(
     `position` is the instant and id of a row, `details` what leaves the service. One row more than asked for
     tells whether there is a next page.
     """
-    if not 1 <= request.limit <= LONGEST_PAGE:
-        raise InvalidInput("limit", f"must be between 1 and {LONGEST_PAGE}")
+    check_limit(request)
     if request.after is not None:
         row, end = tuple_(*order), tuple_(*map(literal, request.after))
         query = query.where(row < end if newest_first else row > end)
@@ -45,6 +44,12 @@ def read_page(
     shown = rows[: request.limit]
     more = position(shown[-1]) if len(rows) > request.limit else None
     return Page(tuple(map(details, shown)), more)
+
+
+def check_limit(request: PageRequest) -> None:
+    """Raise InvalidInput for a page that is too long, or empty."""
+    if not 1 <= request.limit <= LONGEST_PAGE:
+        raise InvalidInput("limit", f"must be between 1 and {LONGEST_PAGE}")
 
 
 def check_version(found: int, expected: int | None) -> None:

@@ -103,7 +103,10 @@ def upgrade() -> None:
     op.execute(BUSINESSES)
     op.execute("ALTER TABLE resources ADD COLUMN version integer NOT NULL DEFAULT 1")
     op.execute("ALTER TABLE slot_policies ADD COLUMN version integer NOT NULL DEFAULT 1")
-    op.execute("ALTER TABLE date_overrides ADD COLUMN name text NOT NULL DEFAULT ''")
+    op.execute(
+        "ALTER TABLE date_overrides ADD COLUMN name text NOT NULL DEFAULT '',"
+        " ADD COLUMN imported boolean NOT NULL DEFAULT false"
+    )
     op.execute("ALTER TABLE appointment_changes ADD COLUMN actor text")
     op.execute(APPOINTMENT_TYPES)
     op.execute(APPOINTMENT_TYPE_RESOURCES)
@@ -133,7 +136,7 @@ def downgrade() -> None:
     )
     op.execute("DROP TABLE blocks, appointment_type_resources, appointment_types")
     op.execute("ALTER TABLE appointment_changes DROP COLUMN actor")
-    op.execute("ALTER TABLE date_overrides DROP COLUMN name")
+    op.execute("ALTER TABLE date_overrides DROP COLUMN name, DROP COLUMN imported")
     op.execute("ALTER TABLE slot_policies DROP COLUMN version")
     op.execute("ALTER TABLE resources DROP COLUMN version")
     op.execute(

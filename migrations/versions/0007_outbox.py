@@ -90,6 +90,21 @@ END
 $$
 """
 
+# The operator's list of businesses, a page at a time. What it tells of each is read as that tenant.
+TENANTS_AFTER = """
+CREATE FUNCTION tenants_after(after_at timestamptz, after_id bigint, most integer)
+RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('app.system', 'on', true);
+    RETURN QUERY
+        SELECT b.id FROM businesses b
+        WHERE after_at IS NULL OR (b.created_at, b.id) > (after_at, after_id)
+        ORDER BY b.created_at, b.id LIMIT most;
+    PERFORM set_config('app.system', '', true);
+END
+$$
+"""
+
 
 def upgrade() -> None:
     for table in (EVENTS, WEBHOOK_ENDPOINTS, WEBHOOK_DELIVERIES):
@@ -104,8 +119,12 @@ def upgrade() -> None:
         protect(table)
     op.execute(DUE_DELIVERIES)
     op.execute(ALL_TENANTS)
+    op.execute(TENANTS_AFTER)
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION due_deliveries(timestamptz, integer), all_tenants()")
+    op.execute(
+        "DROP FUNCTION due_deliveries(timestamptz, integer), all_tenants(),"
+        " tenants_after(timestamptz, bigint, integer)"
+    )
     op.execute("DROP TABLE webhook_deliveries, webhook_endpoints, events")

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from app.domain.appointments import FindSlots
 from app.domain.calls import CallGoal
-from app.errors import InvalidInput, NotFound, PolicyError
+from app.errors import AlreadyExists, InvalidInput, NotFound, PolicyError
 from app.services import Services
 from app.services.businesses import NewBusiness
 from app.services.demo_data import DEMO_PHONE_NUMBER, seed_demo_business
@@ -53,7 +53,7 @@ def test_a_business_is_made_whole(services: Services) -> None:
 def test_a_number_that_another_business_has_makes_nothing(services: Services, business: SomeBusiness) -> None:
     """Row security hides the other's row, the unique constraint does not; all is rolled back."""
     number = new_phone_number()
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(AlreadyExists) as caught:
         services.businesses.create_business(replace(PLAIN, phone_numbers=[number, business.phone_number]))
     assert caught.value.field == "phone_numbers"
     assert services.businesses.find_by_phone_number(number) is None
@@ -71,6 +71,9 @@ def test_a_number_that_another_business_has_makes_nothing(services: Services, bu
         ({"phone_numbers": ["03-5550123"]}, "phone_numbers"),
         ({"silence_timeout_ms": 0}, "silence_timeout_ms"),
         ({"max_call_minutes": 60}, "max_call_minutes"),
+        ({"country": "XX"}, "country"),
+        ({"transcript_retention_days": 0}, "transcript_retention_days"),
+        ({"barge_in_enabled": 1}, "barge_in_enabled"),
         ({"resources": [""]}, "name"),
         ({"slot_policy": {"weekly_hours": {}}}, "slot_size_min"),
     ],
@@ -135,11 +138,11 @@ def test_a_policy_for_another_business_s_resource_is_not_found(services: Service
 
 
 def test_a_malformed_override_is_refused_and_the_old_one_stays(services: Services, business: SomeBusiness) -> None:
-    """The error names the date."""
+    """The error names the window."""
     services.businesses.set_date_override(business.id, MONDAY, [["20:00", "21:00"]])
     with pytest.raises(PolicyError) as caught:
         services.businesses.set_date_override(business.id, MONDAY, [["20:00", "25:00"]])
-    assert caught.value.field == "date_overrides.2026-11-23[0]"
+    assert caught.value.field == "windows[0]"
     assert services.scheduling.find_slots(FindSlots(business.id, MONDAY)).offers[0].starts_at.hour == 20
 
 

@@ -25,6 +25,7 @@ LOOKUPS = {
     "business_of_number",
     "business_of_session",
     "due_deliveries",
+    "tenants_after",
 }
 SHARED = {"rate_limits"}
 """Tables of no tenant: hashes and counts."""
