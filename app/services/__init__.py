@@ -9,6 +9,7 @@ from datetime import datetime
 from flask import Flask
 from sqlalchemy import Engine
 
+from app.adapters.passwords import Argon2Hasher, PasswordHasher
 from app.services.api_keys import ApiKeys
 from app.services.appointment_types import AppointmentTypes
 from app.services.blocks import Blocks
@@ -17,12 +18,15 @@ from app.services.call_log import CallLog
 from app.services.calls import Calls
 from app.services.database import Database
 from app.services.date_overrides import DateOverrides
+from app.services.idempotency import Idempotency
 from app.services.limits import Limits
 from app.services.messages import Messages
 from app.services.policies import SlotPolicies
 from app.services.readiness import Readiness
 from app.services.resources import Resources
 from app.services.scheduling import Scheduling, utc_now
+from app.services.sessions import Sessions
+from app.services.users import Users
 
 __all__ = ["Services", "build_services", "services_of"]
 
@@ -44,11 +48,18 @@ class Services:
     readiness: Readiness
     api_keys: ApiKeys
     limits: Limits
+    sessions: Sessions
+    idempotency: Idempotency
+    users: Users
 
 
-def build_services(engine: Engine, now: Callable[[], datetime] = utc_now) -> Services:
-    """The services on one engine; `now` is the clock."""
+def build_services(
+    engine: Engine, now: Callable[[], datetime] = utc_now, hasher: PasswordHasher | None = None
+) -> Services:
+    """The services on one engine; `now` is the clock, `hasher` is Argon2id if none is given."""
     database = Database(engine)
+    limits = Limits(database, now)
+    hasher = hasher or Argon2Hasher()
     return Services(
         businesses=Businesses(database),
         policies=SlotPolicies(database),
@@ -62,7 +73,10 @@ def build_services(engine: Engine, now: Callable[[], datetime] = utc_now) -> Ser
         messages=Messages(database, now),
         readiness=Readiness(database),
         api_keys=ApiKeys(database, now),
-        limits=Limits(database, now),
+        limits=limits,
+        idempotency=Idempotency(database, now),
+        sessions=Sessions(database, limits, hasher, now),
+        users=Users(database, limits, hasher, now),
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import structlog
-from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.access import CREATE_BUSINESSES, OPERATOR, SCOPES, Credential
@@ -20,7 +19,9 @@ from app.models import ApiKey
 from app.services import checks
 from app.services.calendars import as_local, zone_of
 from app.services.database import Database
+from app.services.rows import read_page
 from app.services.scheduling import utc_now
+from app.services.tokens import sha256_of
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,7 @@ class ApiKeys:
         """
         if not _TOKEN.fullmatch(token):
             raise Unauthenticated("the API key is not valid")
-        digest = _sha256(token)
+        digest = sha256_of(token)
         now = self._now()
         with self._db.found(func.business_of_api_key(digest)) as (session, business_id):
             key = session.scalars(
@@ -75,7 +76,7 @@ class ApiKeys:
                 business_id=business_id,
                 name=name,
                 prefix=prefix,
-                key_sha256=_sha256(token),
+                key_sha256=sha256_of(token),
                 scopes=sorted(new.scopes),
                 created_by=actor,
                 created_at=now,
@@ -89,16 +90,16 @@ class ApiKeys:
 
     def list_keys(self, business_id: int, page: PageRequest) -> Page[ApiKeyDetails]:
         """All keys, revoked ones too, oldest first."""
-        wanted = select(ApiKey).where(ApiKey.business_id == business_id)
-        if page.after is not None:
-            wanted = wanted.where(tuple_(ApiKey.created_at, ApiKey.id) > tuple_(*page.after))
-        wanted = wanted.order_by(ApiKey.created_at, ApiKey.id).limit(page.limit + 1)
         with self._db.reading(business_id) as session:
             zone = _zone_of(session, business_id)
-            rows = session.scalars(wanted).all()
-        shown = rows[: page.limit]
-        more = (shown[-1].created_at, shown[-1].id) if len(rows) > page.limit else None
-        return Page(tuple(_details(row, zone) for row in shown), more)
+            return read_page(
+                session,
+                select(ApiKey).where(ApiKey.business_id == business_id),
+                page,
+                (ApiKey.created_at, ApiKey.id),
+                lambda row: (row.created_at, row.id),
+                lambda row: _details(row, zone),
+            )
 
     def get_key(self, business_id: int, key_id: int) -> ApiKeyDetails:
         """One key, revoked or not. Raises NotFound."""
@@ -155,10 +156,6 @@ def _check_scopes(business_id: int, wanted: frozenset[str], granted: frozenset[s
 def _zone_of(session: Session, business_id: int) -> tzinfo:
     """The operator has no clock on the wall."""
     return UTC if business_id == OPERATOR else zone_of(session, business_id)
-
-
-def _sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _details(key: ApiKey, zone: tzinfo) -> ApiKeyDetails:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from app.errors import RateLimited
 from app.models import RateLimit
 from app.services.database import Database
 from app.services.scheduling import utc_now
+from app.services.tokens import sha256_of
 
 LONGEST_WINDOW = timedelta(days=1)
 
@@ -33,7 +33,7 @@ class Limits:
         """
         now = self._now()
         over = RateLimit.window_starts_at <= now - timedelta(seconds=window_s)
-        counted = insert(RateLimit).values(bucket=_sha256(bucket), window_starts_at=now, count=1)
+        counted = insert(RateLimit).values(bucket=sha256_of(bucket), window_starts_at=now, count=1)
         # The count stops at one too many: what is refused can't make it overflow.
         counted = counted.on_conflict_do_update(
             index_elements=["bucket"],
@@ -55,7 +55,3 @@ class Limits:
         stale = delete(RateLimit).where(RateLimit.window_starts_at <= self._now() - LONGEST_WINDOW)
         with self._db.shared() as session:
             return len(session.scalars(stale.returning(RateLimit.bucket)).all())
-
-
-def _sha256(bucket: str) -> bytes:
-    return hashlib.sha256(bucket.encode("utf-8", "surrogatepass")).digest()
