@@ -32,15 +32,24 @@ def create_app(settings: Settings) -> Flask:
     Migrate(app, db, directory=str(MIGRATIONS.parent), render_as_batch=False)
     with app.app_context():
         app.extensions["moed"] = build_services(db.engine)
+    _trust_proxies(app, settings.trusted_proxies)
     _add_routes(app, settings)
     return app
+
+
+def _trust_proxies(app: Flask, count: int) -> None:
+    """Take the client's address, scheme and host from as many proxies as there are, and from nobody else."""
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    if count:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
 
 
 def _add_routes(app: Flask, settings: Settings) -> None:
     """Every blueprint and handler of the process, one a line."""
     import structlog
 
-    from app.api import error_handlers, health, request_ids
+    from app.api import error_handlers, health, request_ids, rest
     from app.services import services_of
     from app.voice.signature import request_check
     from app.voice.twiml import CallUrls
@@ -49,6 +58,7 @@ def _add_routes(app: Flask, settings: Settings) -> None:
     services = services_of(app)
     request_ids.register(app)
     error_handlers.register(app)
+    rest.register(app, settings.api_rate_limit_per_min)
     app.register_blueprint(health.health_blueprint(services.readiness.database_problems))
     if _takes_calls(settings):
         check, urls = request_check(settings), CallUrls.from_settings(settings)

@@ -40,6 +40,8 @@ class Settings:
     db_pool_size: int = 10
     db_connection_limit: int = 20
     web_concurrency: int = 1
+    api_rate_limit_per_min: int = 6000
+    trusted_proxies: int = 0
     log_level: str = "INFO"
 
     @property
@@ -146,5 +148,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "db_pool_size": _integer(1, 200),
     "db_connection_limit": _integer(1, 10000),
     "web_concurrency": _integer(1, 64),
+    "api_rate_limit_per_min": _integer(1, 10_000_000),
+    "trusted_proxies": _integer(0, 10),
     "log_level": _choice("DEBUG", "INFO", "WARNING", "ERROR"),
 }

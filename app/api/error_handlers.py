@@ -62,7 +62,7 @@ PROBLEMS: dict[type[errors.MoedError], Problem] = {
 def register(app: Flask) -> None:
     """Answer every error of `app` with a problem document."""
     app.register_error_handler(errors.MoedError, _domain_error)
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, render_http_error)
     app.register_error_handler(Exception, _unexpected_error)
 
 
@@ -103,13 +103,41 @@ def _particulars(error: errors.MoedError) -> dict[str, Any]:
     return found
 
 
-def _http_error(error: HTTPException) -> ResponseReturnValue:
+def render_http_error(error: HTTPException) -> ResponseReturnValue:
+    """werkzeug's errors, and webargs' with what is wrong in which field."""
     if error.code is None or error.code < 400 or error.response is not None:
         return error.get_response()
     # Allow of a 405 (RFC 9110 15.5.6), Retry-After of a 429 and the like stay.
     kept = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    invalid = getattr(error, "data", {}).get("messages")
+    if isinstance(invalid, dict):
+        return _invalid_input(error.code, invalid, kept)
     code = error.name.lower().replace(" ", "_")
     return _document(error.code, error.name, code, detail=error.description, headers=kept)
+
+
+def _invalid_input(status: int, messages: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    """webargs: {"json": {"starts_at": ["Not a valid date."]}}. `field` and `detail` are of the first."""
+    if isinstance(messages.get("json"), list):
+        return _document(
+            status, "Bad Request", "bad_request", detail="The body is not valid JSON.", headers=headers
+        )
+    path: list[str] = []
+    found: Any = messages
+    while isinstance(found, Mapping) and found:
+        name, found = next(iter(found.items()))
+        path.append(str(name))
+    detail = str(found[0]) if isinstance(found, list) and found else "is not valid"
+    name = ".".join(path[1:]) or "body"
+    return _document(
+        status,
+        "Invalid input",
+        errors.InvalidInput.code,
+        detail=f"{name}: {detail}",
+        headers=headers,
+        field=name,
+        errors=dict(messages),
+    )
 
 
 def _unexpected_error(error: Exception) -> Response:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import flask_migrate
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
+from werkzeug.test import TestResponse
 
 from app import create_app
+from app.domain.access import BUSINESS_SCOPES, OPERATOR, SCOPES
+from app.domain.api_keys import NewApiKey
 from app.models import db
 from app.services import Services, build_services
 from app.settings import Settings, load_settings
@@ -124,3 +129,68 @@ def app_settings(database_url: str, **overrides: str) -> Settings:
     """Settings of a process that was given nothing but a database."""
     environment = {"DATABASE_URL": database_url, "MOED_ENV": "test", "DB_POOL_SIZE": "10"}
     return load_settings({**environment, **overrides})
+
+
+@dataclass(frozen=True)
+class ApiClient:
+    """A program that uses the API with one key, over Flask's test client."""
+
+    client: FlaskClient
+    business: SomeBusiness
+    token: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def request(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **kwargs: Any
+    ) -> TestResponse:
+        """`path` is under /api/v1; `json=`, `query_string=` as in werkzeug."""
+        sent = {"Authorization": f"Bearer {self.token}", **self.headers, **(headers or {})}
+        return self.client.open(f"/api/v1{path}", method=method, headers=sent, **kwargs)
+
+    def get(self, path: str, **kwargs: Any) -> TestResponse:
+        """GET; `query_string={…}` for the query."""
+        return self.request("GET", path, **kwargs)
+
+    def post(self, path: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        """POST, with a JSON body if there is one."""
+        return self.request("POST", path, **({} if json is None else {"json": json}), **kwargs)
+
+    def put(self, path: str, json: Any, version: int | None = None, **kwargs: Any) -> TestResponse:
+        """PUT against a version that was seen."""
+        return self._against(version, "PUT", path, json=json, **kwargs)
+
+    def patch(self, path: str, json: Any, version: int | None = None, **kwargs: Any) -> TestResponse:
+        """PATCH against a version that was seen."""
+        return self._against(version, "PATCH", path, json=json, **kwargs)
+
+    def delete(self, path: str, **kwargs: Any) -> TestResponse:
+        """DELETE."""
+        return self.request("DELETE", path, **kwargs)
+
+    def _against(self, version: int | None, method: str, path: str, **kwargs: Any) -> TestResponse:
+        if version is not None:
+            kwargs["headers"] = {"If-Match": f'"{version}"', **kwargs.get("headers", {})}
+        return self.request(method, path, **kwargs)
+
+
+MakeApi = Callable[..., ApiClient]
+
+
+@pytest.fixture
+def api(app: Flask, services: Services) -> MakeApi:
+    """`api("calls:read", …)`: a client of a new business, with a key of these scopes (none named: all).
+
+    `business=` takes an existing one, `operator=True` an operator's key. The services behind the routes use the
+    test's clock.
+    """
+    app.extensions["moed"] = services
+
+    def make(*scopes: str, business: SomeBusiness | None = None, operator: bool = False) -> ApiClient:
+        owned = business or new_business(services)
+        allowed = frozenset(SCOPES) if operator else BUSINESS_SCOPES
+        wanted = frozenset(scopes) or allowed
+        new = NewApiKey("test", wanted)
+        key = services.api_keys.create_key(OPERATOR if operator else owned.id, new, "test", allowed)
+        return ApiClient(app.test_client(), owned, key.token)
+
+    return make

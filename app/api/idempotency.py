@@ -1,0 +1,80 @@
+"""Idempotency-Key: the same POST again gets the first one's answer, word for word."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import structlog
+from flask import Response, current_app, request
+
+from app.errors import MoedError
+from app.services import services_of
+from app.services.idempotency import StoredAnswer
+
+log = structlog.get_logger(__name__)
+
+# The same request may succeed when it comes again: these are not kept.
+_NOT_KEPT = (401, 403, 429)
+_KEPT_HEADERS = ("Content-Type", "ETag", "Location", "Cache-Control")
+
+
+def once(run: Callable[..., Response]) -> Callable[..., Response]:
+    """The view, run once for each key of a credential. Raises IdempotencyConflict, IdempotencyInFlight."""
+
+    @wraps(run)
+    def guarded(**kwargs: Any) -> Response:
+        caller = kwargs["caller"]
+        if caller.idempotency_key is None:
+            return run(**kwargs)
+        store = services_of(current_app).idempotency
+        place = (caller.tenant, caller.actor, caller.idempotency_key)
+        earlier = store.begin(*place, _fingerprint())
+        if earlier is not None:
+            answer = Response(earlier.body, earlier.status, headers=dict(earlier.headers))
+            answer.headers["Idempotent-Replayed"] = "true"
+            return answer
+        try:
+            response = _answered(lambda: run(**kwargs))
+        except BaseException:
+            store.abandon(*place)
+            raise
+        if response.status_code >= 500 or response.status_code in _NOT_KEPT:
+            store.abandon(*place)
+        else:
+            headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+            _finish(
+                lambda: store.finish(
+                    *place, StoredAnswer(response.status_code, headers, response.get_data(as_text=True))
+                )
+            )
+        return response
+
+    return guarded
+
+
+def _answered(run: Callable[[], Response]) -> Response:
+    """The answer, refusals too: they are repeated as well."""
+    try:
+        return run()
+    except Exception as error:  # noqa: BLE001 - rendered by the app's own handlers, as if it had passed through here
+        return current_app.make_response(current_app.handle_user_exception(error))
+
+
+def _finish(write: Callable[[], None]) -> None:
+    """The work is done and committed: an answer that can't be kept must not turn it into a failure."""
+    try:
+        write()
+    except MoedError as error:
+        log.warning("the answer could not be kept for its idempotency key", code=error.code)
+
+
+def _fingerprint() -> bytes:
+    """Of what was asked: method, path, query and body."""
+    digest = hashlib.sha256()
+    for part in (request.method, request.path, request.query_string.decode("latin-1")):
+        digest.update(f"{len(part)}:{part}".encode())
+    digest.update(request.get_data(cache=True))
+    return digest.digest()
