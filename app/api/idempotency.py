@@ -12,7 +12,7 @@ from flask import Response, current_app, request
 
 from app.errors import MoedError
 from app.services import services_of
-from app.services.idempotency import StoredAnswer
+from app.domain.idempotency import StoredAnswer
 
 log = structlog.get_logger(__name__)
 
