@@ -15,7 +15,7 @@ import marshmallow as ma
 from flask import Response, current_app, jsonify, request
 from flask_smorest import Blueprint
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from app.api import etags, paging
 from app.api.auth import Caller, IfMatch, admit
@@ -164,6 +164,8 @@ def _only_json(run: Callable[..., Response]) -> Callable[..., Response]:
     def checked(**kwargs: Any) -> Response:
         if request.mimetype != "application/json":
             raise UnsupportedMediaType("The body must be JSON, with Content-Type: application/json.")
+        if not request.get_data():
+            raise BadRequest("The body is empty.")
         return run(**kwargs)
 
     return checked

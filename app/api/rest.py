@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ from flask import Blueprint, Flask, Response, request, send_from_directory
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
-from app.api import credential, error_handlers
+from app.api import credential, error_handlers, resources
 from app.api.documentation import PROBLEM_TYPE, PROBLEMS, Problem
 from app.api.fields import IdConverter
 from app.api.operation import Section
 
-SECTIONS: tuple[Section, ...] = (credential.blueprint,)
+SECTIONS: tuple[Section, ...] = (
+    credential.blueprint,
+    resources.blueprint,
+)
 """Every section, in the order of the documentation."""
 
 MOST_BODY_BYTES = 1024 * 1024
@@ -130,7 +133,7 @@ def _documents(api: RestApi) -> Blueprint:
 
 
 def _page_file(name: str) -> Any:
-    folder = str(resources.files("flask_swagger_ui") / "dist")
+    folder = str(files("flask_swagger_ui") / "dist")
     return lambda: send_from_directory(folder, name)
 
 
