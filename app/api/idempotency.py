@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 from flask import Response, current_app, request
 
+from app.domain.idempotency import StoredAnswer
 from app.errors import MoedError
 from app.services import services_of
-from app.domain.idempotency import StoredAnswer
 
 log = structlog.get_logger(__name__)
 

@@ -27,6 +27,8 @@ GOOD = {
     "DB_POOL_SIZE": "3",
     "DB_CONNECTION_LIMIT": "90",
     "WEB_CONCURRENCY": "2",
+    "API_RATE_LIMIT_PER_MIN": "600",
+    "TRUSTED_PROXIES": "1",
     "LOG_LEVEL": "DEBUG",
 }
 
@@ -62,6 +64,8 @@ def test_each_setting_is_read_from_its_variable() -> None:
         db_pool_size=3,
         db_connection_limit=90,
         web_concurrency=2,
+        api_rate_limit_per_min=600,
+        trusted_proxies=1,
         log_level="DEBUG",
     )
 
