@@ -42,7 +42,7 @@ def public_holidays(
             country,
             subdiv=subdivision,
             years=range(first.year, last.year + 1),
-            language=_language(kind.supported_languages, country, language),
+            language=_language(kind.supported_languages, country, language) or kind.default_language,
         )
     return {day: name[:200] for day, name in sorted(found.items()) if first <= day <= last}
 
@@ -56,7 +56,7 @@ def eves(days: dict[date, str], language: str) -> Iterator[tuple[date, str]]:
 
 
 def _language(supported: tuple[str, ...], country: str, language: str) -> str | None:
-    """The library's name of a language: with this country, or with any; None: the country's own."""
+    """The library's name of a language: with this country, or with any; None: not at all."""
     fitting = [name for name in supported if name.split("_")[0] == language]
     exact = f"{language}_{country}"
     return exact if exact in fitting else next(iter(fitting), None)

@@ -30,7 +30,7 @@ from app.models import Business, BusinessPhoneNumber, Calendar
 from app.services import checks
 from app.services.calendars import as_local, lock_calendar, zone_of
 from app.services.database import Database
-from app.services.date_overrides import check_overrides, remove_override, write_override
+from app.services.date_overrides import check_overrides, remove_override, write_overrides
 from app.services.policies import check_policies, write_policy
 from app.services.resources import insert_resource
 from app.services.rows import check_limit, check_version
@@ -148,7 +148,7 @@ class Businesses:
             if windows is None:
                 remove_override(session, business_id, day, resource_id)
             else:
-                write_override(session, business_id, day, windows, resource_id)
+                write_overrides(session, business_id, [day], windows, resource_id)
 
 
 def business_of_number(session: Session, phone_number: str) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
-from sqlalchemy import DateTime, cast, or_, select
+from sqlalchemy import DateTime, Select, cast, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.calendar_settings import DateOverrideDetails, HolidayImport, WindowTexts
@@ -83,7 +83,7 @@ class DateOverrides:
         days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
         with self._db.tenant(business_id) as session:
             lock_calendar(session, business_id)
-            rows = [write_override(session, business_id, day, windows, resource_id, name) for day in days]
+            rows = write_overrides(session, business_id, days, windows, resource_id, name)
             details = tuple(map(_details, rows))
         log.info("date overrides set", business_id=business_id, count=len(details), actor=actor)
         return details
@@ -113,26 +113,36 @@ class DateOverrides:
         return answer
 
 
-def write_override(
-    session: Session, business_id: int, day: date, windows: Windows, resource_id: int | None, name: str = ""
-) -> DateOverride:
-    """Set one date by hand. The caller holds the calendar's lock. Raises PolicyError, InvalidInput, NotFound."""
-    stored = parse_override(day, windows)
+def write_overrides(
+    session: Session,
+    business_id: int,
+    days: Sequence[date],
+    windows: Windows,
+    resource_id: int | None,
+    name: str = "",
+) -> list[DateOverride]:
+    """Set dates by hand, given in order. The caller holds the calendar's lock.
+
+    Raises PolicyError, InvalidInput, NotFound.
+    """
+    stored = [parse_override(day, windows) for day in days]
+    name = checks.line("name", name, 200, shortest=0)
     if resource_id is not None:
         resource_row(session, business_id, resource_id)
-    row = _find(session, business_id, day, resource_id)
-    if row is None:
-        row = DateOverride(business_id=business_id, resource_id=resource_id, day=day)
+    present = {row.day: row for row in session.scalars(_of_dates(business_id, days[0], days[-1], resource_id))}
+    rows = []
+    for day, hours in zip(days, stored, strict=True):
+        row = present.get(day) or DateOverride(business_id=business_id, resource_id=resource_id, day=day)
+        row.windows, row.name, row.imported = hours, name, False
         session.add(row)
-    row.windows, row.name, row.imported = stored, checks.line("name", name, 200, shortest=0), False
+        rows.append(row)
     session.flush()
-    return row
+    return rows
 
 
 def remove_override(session: Session, business_id: int, day: date, resource_id: int | None) -> None:
     """Take one date's override away, if there is one. The caller holds the calendar's lock."""
-    row = _find(session, business_id, day, resource_id)
-    if row is not None:
+    for row in session.scalars(_of_dates(business_id, day, day, resource_id)):
         session.delete(row)
 
 
@@ -145,14 +155,13 @@ def check_overrides(session: Session, business_id: int) -> None:
         parse_override(day, windows)
 
 
-def _find(session: Session, business_id: int, day: date, resource_id: int | None) -> DateOverride | None:
-    return session.scalars(
-        select(DateOverride).where(
-            DateOverride.business_id == business_id,
-            DateOverride.day == day,
-            DateOverride.resource_id.is_not_distinct_from(resource_id),
-        )
-    ).one_or_none()
+def _of_dates(business_id: int, first_day: date, last_day: date, resource_id: int | None) -> Select[DateOverride]:
+    return select(DateOverride).where(
+        DateOverride.business_id == business_id,
+        DateOverride.day >= first_day,
+        DateOverride.day <= last_day,
+        DateOverride.resource_id.is_not_distinct_from(resource_id),
+    )
 
 
 def _details(row: DateOverride) -> DateOverrideDetails:
