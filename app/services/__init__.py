@@ -14,6 +14,7 @@ from app.services.api_keys import ApiKeys
 from app.services.appointment_types import AppointmentTypes
 from app.services.blocks import Blocks
 from app.services.businesses import Businesses
+from app.services.calendar_feeds import CalendarFeeds
 from app.services.call_log import CallLog
 from app.services.calls import Calls
 from app.services.database import Database
@@ -45,6 +46,7 @@ class Services:
     calls: Calls
     call_log: CallLog
     messages: Messages
+    calendar_feeds: CalendarFeeds
     readiness: Readiness
     api_keys: ApiKeys
     limits: Limits
@@ -71,6 +73,7 @@ def build_services(
         calls=Calls(database, now),
         call_log=CallLog(database),
         messages=Messages(database, now),
+        calendar_feeds=CalendarFeeds(database, now),
         readiness=Readiness(database),
         api_keys=ApiKeys(database, now),
         limits=limits,
