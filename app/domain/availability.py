@@ -7,8 +7,8 @@ refused with a code. What the rules mean in detail:
 * The grid counts real minutes from the opening of a maximal open stretch after breaks, whatever is booked and
   whatever time it is. Open time that never closes has no opening to count from: each local midnight is one.
 * Wall-clock times in a gap or a repeated hour: `app.domain.local_time.wall_to_instant`.
-* `daily_limit` counts the rows of `busy` by the local date of `starts_at`. A row of zero length blocks
-  nothing but counts: so a caller passes appointments of other resources that share the limit.
+* `daily_limit` counts the rows of `busy` that count, by the local date of `starts_at`. A row of zero length
+  blocks nothing but counts: so a caller passes appointments of other resources that share the limit.
 """
 
 from __future__ import annotations
@@ -51,14 +51,16 @@ _CALENDAR = (date(1900, 1, 1), date(9000, 1, 1))
 class Busy(NamedTuple):
     """An appointment or block that counts now: the caller leaves out what is cancelled, expired or to be moved.
 
-    `[starts_at, ends_at)` are aware instants; the buffers, at most a day, are its own and widen it. A long list
-    is read fastest if all its datetimes are in UTC.
+    `[starts_at, ends_at)` are aware instants; the buffers, at most a day, are its own and widen it. A block only
+    takes time: it does not count towards the daily limit. A long list is read fastest if all its datetimes are
+    in UTC.
     """
 
     starts_at: datetime
     ends_at: datetime
     buffer_before_min: int = 0
     buffer_after_min: int = 0
+    counts: bool = True
 
 
 class Slot(NamedTuple):
@@ -212,8 +214,8 @@ class _Decision:
         }
 
     def _full_dates(self, limit: int) -> Spans:
-        """The dates on which `limit` rows or more begin."""
-        begins = sorted(row.starts_at - EPOCH for row in self._rows)
+        """The dates on which `limit` rows or more begin that count."""
+        begins = sorted(row.starts_at - EPOCH for row in self._rows if row.counts)
 
         def before(instant: int) -> int:
             return bisect_left(begins, timedelta(microseconds=instant))
@@ -231,7 +233,7 @@ class _Decision:
         """Starts whose own `[start - before, start + after)` would meet too many rows, `padded` or bare."""
         # timedeltas are converted to integers only when few are left: half the time for 10,000 rows.
         begins, ends = [], []
-        for starts_at, ends_at, buffer_before, buffer_after in self._rows:
+        for starts_at, ends_at, buffer_before, buffer_after, _ in self._rows:
             begin, end = starts_at - EPOCH, ends_at - EPOCH
             if begin < end:
                 begins.append(begin - _MINUTES[buffer_before] if padded else begin)

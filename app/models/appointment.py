@@ -29,6 +29,7 @@ class Appointment(Model):
         ),
         Index(None, "business_id", "starts_at"),
         Index("appointments_blocking_idx", "business_id", "starts_at", postgresql_where=_ACTIVE),
+        Index("appointments_held_idx", "business_id", "expires_at", postgresql_where=text("status = 'held'")),
         Index(None, "business_id", "name_key", "starts_at"),
         Index(None, "business_id", "phone_reversed", "starts_at"),
         Index(None, "business_id", "call_id", postgresql_where=text("call_id IS NOT NULL")),

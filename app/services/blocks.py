@@ -17,7 +17,8 @@ from app.domain.pages import Page, PageRequest
 from app.errors import InvalidInput, NotFound
 from app.models import Appointment, Block
 from app.services import checks
-from app.services.calendars import LONGEST_FOOTPRINT, as_local, lock_calendar, zone_of
+from app.services.busy_times import LONGEST_FOOTPRINT
+from app.services.calendars import as_local, lock_calendar, zone_of
 from app.services.database import Database
 from app.services.resources import resource_row
 from app.services.rows import read_page

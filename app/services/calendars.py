@@ -1,118 +1,93 @@
-"""A business's calendar as `app.domain.availability` wants it, read in one transaction."""
+"""When a business can be booked: its zone, its rules, and the one lock of its calendar."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.domain.appointments import BLOCKING
-from app.domain.availability import REFUSALS, Busy, Refusal, SlotPolicy, explain
-from app.errors import NotFound
-from app.models import Appointment, Business, Calendar, DateOverride, Resource, SlotPolicyRow
-
-# When the resources refuse for different reasons, the one that is nearest to a "yes" is told.
-_NEAREST_FIRST = (
-    "taken",
-    "buffer",
-    "daily_limit",
-    "min_notice",
-    "past",
-    "break",
-    "off_grid",
-    "outside_hours",
-    "closed_date",
-    "beyond_window",
+from app.domain.availability import SlotPolicy
+from app.domain.slot_policy import DAY_MIN
+from app.errors import InvalidState, NotFound
+from app.models import (
+    AppointmentType,
+    AppointmentTypeResource,
+    Business,
+    Calendar,
+    DateOverride,
+    Resource,
+    SlotPolicyRow,
 )
 
-# A footprint is at most a day long (a CHECK of the table), so nothing that began earlier reaches in.
-LONGEST_FOOTPRINT = timedelta(hours=24)
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is to be placed, as far as the policy does not say it: None is the policy's.
+
+    `resources` may take it (None: all). `leave_out` is the appointment that is being moved: it is in nobody's way.
+    """
+
+    duration_min: int | None = None
+    buffer_before_min: int | None = None
+    buffer_after_min: int | None = None
+    resources: frozenset[int] | None = None
+    leave_out: int | None = None
+
+    def applied_to(self, policy: SlotPolicy) -> SlotPolicy | None:
+        """The policy for this shape; its step stays. None: with these buffers it would not fit into a day."""
+        shaped = replace(
+            policy,
+            slot_size_min=policy.slot_size_min if self.duration_min is None else self.duration_min,
+            buffer_before_min=policy.buffer_before_min
+            if self.buffer_before_min is None
+            else self.buffer_before_min,
+            buffer_after_min=policy.buffer_after_min if self.buffer_after_min is None else self.buffer_after_min,
+        )
+        footprint = shaped.slot_size_min + shaped.buffer_before_min + shaped.buffer_after_min
+        return shaped if footprint <= DAY_MIN else None
+
+
+AS_THE_POLICY_SAYS = Shape()
 
 
 @dataclass(frozen=True, slots=True)
 class Bookable:
-    """An active resource and the policy that holds for it. `owner`: whose policy; None is the business's."""
+    """A resource that can take what is asked for, and the policy that holds for it then."""
 
     resource_id: int
     policy: SlotPolicy
-    owner: int | None
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When each resource of a business can be booked, as far as no appointment is in the way."""
+    """When each resource of a business can be booked, as far as no appointment is in the way.
+
+    `owners`: whose policy each active resource has; None is the business's. `leave_out`: as in `Shape`.
+    """
 
     business_id: int
     zone: ZoneInfo
     bookables: tuple[Bookable, ...]
+    owners: Mapping[int, int | None] = field(default_factory=dict)
+    leave_out: int | None = None
 
     def day_of(self, moment: datetime) -> date:
         """The business's local date of an instant."""
         return moment.astimezone(self.zone).date()
 
-
-@dataclass(frozen=True)
-class BusyTimes:
-    """The rows that block some days of a business: (resource_id, Busy)."""
-
-    rules: Rules
-    rows: Sequence[tuple[int, Busy]]
-
-    def of(self, bookable: Bookable) -> list[Busy]:
-        """What `explain` needs to know about one resource.
-
-        Rows of other resources under the same daily limit come with zero length: they count, and block nothing.
-        """
-        own = [busy for resource_id, busy in self.rows if resource_id == bookable.resource_id]
-        if bookable.policy.daily_limit is None:
-            return own
-        sharing = {
-            other.resource_id
-            for other in self.rules.bookables
-            if other.owner == bookable.owner and other.resource_id != bookable.resource_id
-        }
-        return own + [
-            Busy(busy.starts_at, busy.starts_at) for resource_id, busy in self.rows if resource_id in sharing
-        ]
-
-    def by_preference(self, day: date) -> list[Bookable]:
-        """The resources in the order in which they are given work: least busy that day, then lowest id."""
-        return sorted(self.rules.bookables, key=lambda b: self.preference(b.resource_id, day))
-
-    def preference(self, resource_id: int, day: date) -> tuple[int, int]:
-        """The less, the sooner a resource is given work of that day."""
-        return self._load[resource_id, day], resource_id
-
-    @cached_property
-    def _load(self) -> Counter[tuple[int, date]]:
-        return Counter((resource_id, self.rules.day_of(busy.starts_at)) for resource_id, busy in self.rows)
-
-
-def decide(
-    candidates: Sequence[Bookable], busy: BusyTimes, starts_at: datetime, now: datetime
-) -> Bookable | Refusal:
-    """The first of `candidates` that can take a start, or why none can."""
-    refusals = []
-    for bookable in candidates:
-        refusal = explain(bookable.policy, busy.of(bookable), starts_at, now)
-        if refusal is None:
-            return bookable
-        refusals.append(refusal)
-    return nearest(refusals)
-
-
-def nearest(refusals: Sequence[Refusal]) -> Refusal:
-    """The refusal to tell. Where nothing can be booked at all, nobody is ever in."""
-    if not refusals:
-        return Refusal("outside_hours", REFUSALS["outside_hours"])
-    return min(refusals, key=lambda refusal: _NEAREST_FIRST.index(refusal.code))
+    def only(self, resource_id: int | None) -> Rules:
+        """The rules of one resource; None: of all. Raises NotFound."""
+        if resource_id is None:
+            return self
+        wished = tuple(bookable for bookable in self.bookables if bookable.resource_id == resource_id)
+        if not wished:
+            raise NotFound("no such resource, or it does not take this")
+        return replace(self, bookables=wished)
 
 
 def as_local(moment: datetime, zone: tzinfo) -> datetime:
@@ -144,8 +119,44 @@ def zone_of(session: Session, business_id: int) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def read_rules(session: Session, business_id: int) -> Rules:
-    """Policies and date overrides of every active resource.
+def country_of(session: Session, business_id: int) -> str:
+    """The country in which the business's customers dial (ISO 3166); raises NotFound."""
+    country = session.scalars(select(Business.country).where(Business.id == business_id)).one_or_none()
+    if country is None:
+        raise NotFound("no such business")
+    return country
+
+
+def read_shape(session: Session, business_id: int, appointment_type_id: int | None) -> Shape:
+    """The shape of an appointment type. Raises NotFound; InvalidState if it is no longer given."""
+    if appointment_type_id is None:
+        return AS_THE_POLICY_SAYS
+    row = session.get(AppointmentType, (business_id, appointment_type_id))
+    if row is None:
+        raise NotFound("no such appointment type")
+    if not row.active:
+        raise InvalidState("appointments of this type are no longer given")
+    return Shape(
+        duration_min=row.duration_min,
+        buffer_before_min=row.buffer_before_min,
+        buffer_after_min=row.buffer_after_min,
+        resources=resources_of_type(session, business_id, appointment_type_id),
+    )
+
+
+def resources_of_type(session: Session, business_id: int, appointment_type_id: int) -> frozenset[int] | None:
+    """The resources that take a type; None: all."""
+    listed = session.scalars(
+        select(AppointmentTypeResource.resource_id).where(
+            AppointmentTypeResource.business_id == business_id,
+            AppointmentTypeResource.appointment_type_id == appointment_type_id,
+        )
+    )
+    return frozenset(listed) or None
+
+
+def read_rules(session: Session, business_id: int, shape: Shape = AS_THE_POLICY_SAYS) -> Rules:
+    """Policies and date overrides of every active resource that can take the shape.
 
     All overrides, also past ones: open time that never closes has its grid from the last one.
     A resource without any policy can't be booked.
@@ -156,6 +167,28 @@ def read_rules(session: Session, business_id: int) -> Rules:
         select(SlotPolicyRow.resource_id, SlotPolicyRow.policy).where(SlotPolicyRow.business_id == business_id)
     ):
         policies[resource_id] = policy
+    overrides = _read_overrides(session, business_id)
+    active = session.scalars(
+        select(Resource.id).where(Resource.business_id == business_id, Resource.active).order_by(Resource.id)
+    )
+    owners: dict[int, int | None] = {}
+    bookables = []
+    for resource_id in active:
+        owner = resource_id if resource_id in policies else None
+        if owner not in policies:
+            continue
+        owners[resource_id] = owner
+        if shape.resources is not None and resource_id not in shape.resources:
+            continue
+        dates = {**overrides.get(None, {}), **overrides.get(resource_id, {})}
+        given = {**policies[owner], "timezone": zone.key, "date_overrides": dates}
+        shaped = shape.applied_to(SlotPolicy.from_dict(given))
+        if shaped is not None:
+            bookables.append(Bookable(resource_id, shaped))
+    return Rules(business_id, zone, tuple(bookables), owners, shape.leave_out)
+
+
+def _read_overrides(session: Session, business_id: int) -> dict[int | None, dict[str, list[list[str]]]]:
     overrides: dict[int | None, dict[str, list[list[str]]]] = {}
     for resource_id, day, windows in session.execute(
         select(DateOverride.resource_id, DateOverride.day, DateOverride.windows).where(
@@ -163,44 +196,4 @@ def read_rules(session: Session, business_id: int) -> Rules:
         )
     ):
         overrides.setdefault(resource_id, {})[day.isoformat()] = windows
-    active = session.scalars(
-        select(Resource.id).where(Resource.business_id == business_id, Resource.active).order_by(Resource.id)
-    )
-    bookables = []
-    for resource_id in active:
-        owner = resource_id if resource_id in policies else None
-        if owner not in policies:
-            continue
-        dates = {**overrides.get(None, {}), **overrides.get(resource_id, {})}
-        given = {**policies[owner], "timezone": zone.key, "date_overrides": dates}
-        bookables.append(Bookable(resource_id, SlotPolicy.from_dict(given), owner))
-    return Rules(business_id, zone, tuple(bookables))
-
-
-def read_busy(session: Session, rules: Rules, first_day: date, last_day: date, now: datetime) -> BusyTimes:
-    """What blocks starts on the local dates `first_day`..`last_day`, with a day to spare at both ends.
-
-    Under row security a range operator can't use the GiST index, so this reads by `starts_at`.
-    """
-    first = _midnight(rules.zone, first_day - timedelta(days=1))
-    last = _midnight(rules.zone, last_day + timedelta(days=3))
-    rows = session.execute(
-        select(
-            Appointment.resource_id,
-            Appointment.starts_at,
-            Appointment.ends_at,
-            Appointment.buffer_before_min,
-            Appointment.buffer_after_min,
-        ).where(
-            Appointment.business_id == rules.business_id,
-            Appointment.starts_at >= first - LONGEST_FOOTPRINT,
-            Appointment.starts_at < last,
-            Appointment.status.in_(BLOCKING),
-            or_(Appointment.expires_at.is_(None), Appointment.expires_at > now),
-        )
-    )
-    return BusyTimes(rules, [(row[0], Busy(*row[1:])) for row in rows])
-
-
-def _midnight(zone: ZoneInfo, day: date) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)
+    return overrides

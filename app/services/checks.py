@@ -7,9 +7,14 @@ import unicodedata
 from collections.abc import Collection
 from datetime import UTC, date, datetime
 
+import phonenumbers
+
 from app.errors import InvalidInput
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# As people write numbers: digits, with a plus before and marks between them.
+_DIALLED = re.compile(r"\+?[0-9 ()./-]{3,32}")
+_DIGITS = re.compile(r"[0-9]{3,15}")
 _ID = re.compile(r"[!-~]{1,128}")
 # Dates outside leave what arithmetic with `datetime` can hold.
 _YEARS = range(2000, 9000)
@@ -38,6 +43,28 @@ def phone_number(field: str, value: str) -> str:
     """A telephone number in E.164."""
     if not _E164.fullmatch(value):
         raise InvalidInput(field, "must be in E.164, for example +972312345678")
+    return value
+
+
+def local_phone_number(field: str, value: str, country: str) -> str:
+    """A telephone number in E.164, or as it is dialled in `country` (ISO 3166); as E.164."""
+    trimmed = value.strip()
+    try:
+        if not _DIALLED.fullmatch(trimmed):
+            raise InvalidInput(field, "must be a telephone number")
+        number = phonenumbers.parse(trimmed, country)
+    except phonenumbers.NumberParseException:
+        raise InvalidInput(field, "must be a telephone number") from None
+    # By its length, not by the ranges given out today: those change more often than libraries.
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        raise InvalidInput(field, "is no number that can be dialled from anywhere")
+    return phone_number(field, phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def phone_digits(field: str, value: str) -> str:
+    """The last digits of a number, to search by."""
+    if not _DIGITS.fullmatch(value):
+        raise InvalidInput(field, "must have 3 to 15 digits")
     return value
 
 
@@ -105,3 +132,8 @@ def day_range(first: date, last: date, most_days: int) -> None:
 def row_id(field: str, value: int) -> int:
     """An id of one of our rows, or what could be one."""
     return whole_number(field, value, 1, 2**63 - 1)
+
+
+def row_id_or_none(field: str, value: int | None) -> int | None:
+    """The same, where none need be given."""
+    return None if value is None else row_id(field, value)

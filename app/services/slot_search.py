@@ -9,9 +9,10 @@ from itertools import islice, repeat
 
 from sqlalchemy.orm import Session
 
-from app.domain.appointments import FindSlots, FreeSlot, SlotSearch
+from app.domain.appointments import DayAvailability, FindSlots, FreeSlot, SlotSearch
 from app.domain.availability import Refusal, explain, free_slots
-from app.services.calendars import Bookable, BusyTimes, decide, nearest, read_busy, read_rules
+from app.services.busy_times import BusyTimes, decide, nearest, read_busy
+from app.services.calendars import Bookable, Rules
 
 ONE_DAY = timedelta(days=1)
 CHUNK_DAYS = 31
@@ -22,11 +23,11 @@ HORIZON_DAYS = 366
 class SlotFinder:
     """Answers one wish, in one transaction, at one instant."""
 
-    def __init__(self, session: Session, business_id: int, now: datetime) -> None:
+    def __init__(self, session: Session, rules: Rules, now: datetime) -> None:
         self._session = session
         self._now = now
-        self._rules = read_rules(session, business_id)
-        self._today = self._rules.day_of(now)
+        self._rules = rules
+        self._today = rules.day_of(now)
 
     def search(self, wish: FindSlots) -> SlotSearch:
         """The offers for a wish that `Scheduling` has checked."""
@@ -35,6 +36,22 @@ class SlotFinder:
         if wish.at is None:
             return self._on_day(wish.day, wish.limit)
         return self._at(wish.day, wish.at, wish.limit)
+
+    def by_day(self, first: date, last: date) -> tuple[DayAvailability, ...]:
+        """Every free start of each local date, or why it has none."""
+        busy = self._busy(first, last)
+        found: dict[date, list[FreeSlot]] = {
+            first + timedelta(days=number): [] for number in range((last - first).days + 1)
+        }
+        for slot in self._offered(busy, first, last):
+            found[slot.starts_at.date()].append(slot)
+        return tuple(self._described(day, slots, busy) for day, slots in found.items())
+
+    def _described(self, day: date, slots: list[FreeSlot], busy: BusyTimes) -> DayAvailability:
+        if slots:
+            return DayAvailability(day, tuple(slots))
+        refusal = self._refusal_of(day, busy)
+        return DayAvailability(day, (), refusal.code, refusal.message)
 
     def _on_any_day(self, at: time | None, limit: int) -> SlotSearch:
         fitting = list(islice(self._from(self._today, lambda slot: at in (None, _wall(slot))), limit))
@@ -87,9 +104,14 @@ class SlotFinder:
             return self._today + timedelta(days=window)
         return first + timedelta(days=HORIZON_DAYS)
 
+    def _busy(self, first: date, last: date) -> BusyTimes:
+        return read_busy(self._session, self._rules, first, last, self._now)
+
     def _between(self, first: date, last: date) -> list[FreeSlot]:
+        return self._offered(self._busy(first, last), first, last)
+
+    def _offered(self, busy: BusyTimes, first: date, last: date) -> list[FreeSlot]:
         """The union over the resources, each start with the resource that a booking would choose."""
-        busy = read_busy(self._session, self._rules, first, last, self._now)
         chosen: dict[datetime, FreeSlot] = {}
         for bookable in self._rules.bookables:
             for slot in free_slots(bookable.policy, busy.of(bookable), first, last, self._now):
@@ -104,13 +126,14 @@ class SlotFinder:
 
     def _why_not(self, starts_at: datetime) -> str | None:
         day = self._rules.day_of(starts_at)
-        busy = read_busy(self._session, self._rules, day, day, self._now)
-        answer = decide(self._rules.bookables, busy, starts_at, self._now)
+        answer = decide(self._rules.bookables, self._busy(day, day), starts_at, self._now)
         return answer.code if isinstance(answer, Refusal) else None
 
     def _why_not_on(self, day: date) -> str:
+        return self._refusal_of(day, self._busy(day, day)).code
+
+    def _refusal_of(self, day: date, busy: BusyTimes) -> Refusal:
         """Why a day without a free start has none: what is said of the last start that its hours have."""
-        busy = read_busy(self._session, self._rules, day, day, self._now)
         noon = self._instant(day, time(12))
         refusals = []
         for bookable in self._rules.bookables:
@@ -119,7 +142,7 @@ class SlotFinder:
             last = starts[-1].starts_at if starts else noon
             refusal = explain(bookable.policy, busy.of(bookable), last, self._now)
             refusals += [refusal] if refusal else []
-        return nearest(refusals).code
+        return nearest(refusals)
 
     def _instant(self, day: date, at: time) -> datetime:
         """The first instant with this wall time; in a gap, with the offset before it (PEP 495, fold 0)."""

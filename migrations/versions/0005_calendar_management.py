@@ -81,7 +81,7 @@ ALTER TABLE appointments
 
 # The older rows' name_key is the plainest form; whoever is renamed gets the whole normalisation.
 BACKFILL = """
-UPDATE appointments SET name_key = lower(customer_name), phone_reversed = reverse(customer_phone)
+UPDATE appointments SET name_key = lower(customer_name), phone_reversed = reverse(ltrim(customer_phone, '+'))
 """
 
 INDEXES = (
@@ -93,6 +93,7 @@ INDEXES = (
     " ON appointments (business_id, phone_reversed, starts_at)",
     "CREATE INDEX appointments_business_id_call_id_idx ON appointments (business_id, call_id)"
     " WHERE call_id IS NOT NULL",
+    "CREATE INDEX appointments_held_idx ON appointments (business_id, expires_at) WHERE status = 'held'",
     "CREATE INDEX blocks_business_id_ends_at_idx ON blocks (business_id, ends_at)",
     "CREATE INDEX calls_business_id_created_at_id_idx ON calls (business_id, created_at, id)",
     "CREATE INDEX calls_business_id_caller_number_idx ON calls (business_id, caller_number)",
@@ -122,7 +123,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute(
         "DROP INDEX calls_business_id_caller_number_idx, calls_business_id_created_at_id_idx,"
-        " appointments_business_id_call_id_idx, appointments_blocking_idx"
+        " appointments_business_id_call_id_idx, appointments_blocking_idx, appointments_held_idx"
     )
     op.execute(
         """

@@ -49,7 +49,7 @@ def count_rows(engine: Engine, business: SomeBusiness) -> int:
 def test_a_commit_whose_answer_is_lost_is_read_back(
     link: FlakyLink, remote: Services, business: SomeBusiness, engine: Engine
 ) -> None:
-    """The row is there, so the details are: found by the key, under the lock."""
+    """The row is there, so the details are: its line of the audit trail is found, under the lock."""
     link.breaks = Break.AFTER_COMMIT
     details = remote.scheduling.book_appointment(booking(business, TEN, idempotency_key="CA1:call_1"))
     assert details == remote.scheduling.get_appointment(business.id, details.id)
@@ -59,7 +59,7 @@ def test_a_commit_whose_answer_is_lost_is_read_back(
 def test_a_commit_that_never_arrived_has_written_nothing(
     link: FlakyLink, remote: Services, business: SomeBusiness, engine: Engine
 ) -> None:
-    """The key is not there once the calendar is locked, so nothing was booked, and it can be tried again."""
+    """Nothing is there once the calendar is locked, so nothing was booked, and it can be tried again."""
     command = booking(business, TEN, idempotency_key="CA1:call_1")
     link.breaks = Break.BEFORE_COMMIT
     with pytest.raises(CalendarUnavailable):
@@ -83,11 +83,14 @@ def test_an_outcome_that_can_t_be_read_back_is_unknown(
         assert connection.execute(text("SELECT count(*) FROM appointments")).scalar_one() == rows
 
 
-def test_without_a_key_a_lost_answer_is_unknown(link: FlakyLink, remote: Services, business: SomeBusiness) -> None:
-    """There is nothing to look for."""
+def test_without_a_key_a_lost_answer_is_read_back_too(
+    link: FlakyLink, remote: Services, business: SomeBusiness, engine: Engine
+) -> None:
+    """The line of the audit trail has an id of its own."""
     link.breaks = Break.AFTER_COMMIT
-    with pytest.raises(OutcomeUnknown):
-        remote.scheduling.book_appointment(booking(business, TEN))
+    details = remote.scheduling.book_appointment(booking(business, TEN))
+    assert details == remote.scheduling.get_appointment(business.id, details.id)
+    assert count_rows(engine, business) == 1
 
 
 def test_a_lost_answer_to_another_write_is_unknown(

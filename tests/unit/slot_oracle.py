@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LOOK_BACK, LOOK_AHEAD = 9, 6
 
-BusyRow = tuple[datetime, datetime, int, int]
+BusyRow = tuple[datetime, datetime, int, int, bool]
 
 
 class Oracle:
@@ -142,7 +142,10 @@ class Oracle:
     def _day_is_full(self, start: int, busy: list[BusyRow]) -> bool:
         limit = self.policy.get("daily_limit")
         on = self.date_at(start)
-        return limit is not None and sum(row[0].astimezone(self.zone).date() == on for row in busy) >= limit
+        return (
+            limit is not None
+            and sum(row[4] and row[0].astimezone(self.zone).date() == on for row in busy) >= limit
+        )
 
     def _is_crowded(self, start: int, size: int, busy: list[BusyRow], capacity: int) -> bool:
         begin = EPOCH + (start - self.policy.get("buffer_before_min", 0)) * MINUTE

@@ -257,6 +257,13 @@ def test_daily_limit_counts_by_the_date_on_which_an_appointment_begins() -> None
     assert clocks(policy(daily_limit=0)) == []
 
 
+def test_block_takes_its_time_and_does_not_count_for_the_daily_limit() -> None:
+    """A block is nobody's appointment."""
+    blocks = [Busy(at("09:00"), at("10:00"), counts=False), Busy(at("09:00"), at("09:00"), counts=False)]
+    assert clocks(policy(daily_limit=1), busy=blocks) == ["02 10:00", "02 11:00"]
+    assert clocks(policy(daily_limit=1), busy=[*blocks, Busy(at("11:00"), at("12:00"))]) == []
+
+
 def test_notice_and_now_are_inclusive_to_the_second() -> None:
     """A start exactly at now plus notice is offered, one second later it is gone."""
     rules = policy(min_notice_min=60)

@@ -112,11 +112,12 @@ def situations(draw: st.DrawFn) -> Situation:
     moments = st.integers(-4 * 1440, 4 * 1440).map(lambda minutes: noon + minutes * MINUTE)
     lengths = st.sampled_from([0, 15, 20, 60, 300, 2000])
     rows = st.builds(
-        lambda at, length, before, after: Busy(at, at + length * MINUTE, before, after),
+        lambda at, length, before, after, counts: Busy(at, at + length * MINUTE, before, after, counts),
         moments,
         lengths,
         st.sampled_from([0, 0, 10]),
         st.sampled_from([0, 0, 25]),
+        st.booleans(),
     )
     first = draw(near)
     return Situation(
