@@ -19,6 +19,7 @@ def create_app(settings: Settings) -> Flask:
     from flask import Flask
     from flask_migrate import Migrate
 
+    from app.domain.webhooks import rules_for
     from app.models import db
     from app.schema import MIGRATIONS
     from app.services import build_services
@@ -31,7 +32,9 @@ def create_app(settings: Settings) -> Flask:
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS.parent), render_as_batch=False)
     with app.app_context():
-        app.extensions["moed"] = build_services(db.engine)
+        app.extensions["moed"] = build_services(
+            db.engine, webhook_rules=rules_for(private_allowed=settings.webhook_allow_private)
+        )
     _trust_proxies(app, settings.trusted_proxies)
     _add_routes(app, settings)
     return app

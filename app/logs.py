@@ -23,7 +23,8 @@ OWN_LOGGERS = ("app", "worker", "wsgi", "__main__")
 
 # A keepalive that failed is logged by websockets as ERROR with a traceback (docs/protocols.md); the loss of a
 # connection is an event of ours and is logged once, by us.
-SILENCED_LOGGERS = ("websockets", "websockets.client", "websockets.server")
+# urllib3 names the URL when it finds an answer's headers odd; a webhook's URL is a customer's, and may be secret.
+SILENCED_LOGGERS = ("websockets", "websockets.client", "websockets.server", "urllib3")
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:

@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 
 EXIT_BAD_SETTINGS = 2
 
+OUTBOX_POOL_SIZE = 3
+"""Database connections of the webhook sender: its transactions are short, however many threads it has."""
+
 
 class SettingsError(Exception):
     """A setting is missing or malformed. `str(error)` is one line for the operator."""
@@ -37,11 +40,15 @@ class Settings:
     transcription_model: str = "gpt-transcribe"
     cancel_wait_ms: int = 500
     server_first_scheduling: bool = False
-    db_pool_size: int = 10
+    db_pool_size: int = 8
     db_connection_limit: int = 20
     web_concurrency: int = 1
     api_rate_limit_per_min: int = 6000
     trusted_proxies: int = 0
+    outbox_threads: int = 8
+    webhook_timeout_s: int = 15
+    webhook_lease_s: int = 30
+    webhook_allow_private: bool = False
     log_level: str = "INFO"
 
     @property
@@ -77,6 +84,10 @@ def child_environment(overrides: Mapping[str, str]) -> dict[str, str]:
 def _check(settings: Settings) -> None:
     if settings.production and not settings.twilio_signature_check:
         raise SettingsError("TWILIO_SIGNATURE_CHECK=0 is refused when MOED_ENV=production")
+    if settings.production and settings.webhook_allow_private:
+        raise SettingsError("WEBHOOK_ALLOW_PRIVATE=1 is refused when MOED_ENV=production")
+    if settings.webhook_lease_s <= settings.webhook_timeout_s:
+        raise SettingsError("WEBHOOK_LEASE_S must be more than WEBHOOK_TIMEOUT_S")
     if settings.server_first_scheduling:
         raise SettingsError("SERVER_FIRST_SCHEDULING=1 is not available in this version: set it to 0")
 
@@ -150,5 +161,9 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "web_concurrency": _integer(1, 64),
     "api_rate_limit_per_min": _integer(1, 10_000_000),
     "trusted_proxies": _integer(0, 10),
+    "outbox_threads": _integer(1, 64),
+    "webhook_timeout_s": _integer(1, 60),
+    "webhook_lease_s": _integer(2, 600),
+    "webhook_allow_private": _switch,
     "log_level": _choice("DEBUG", "INFO", "WARNING", "ERROR"),
 }

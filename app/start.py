@@ -1,4 +1,4 @@
-"""`bin/start web|worker|release`: checks what can be checked before anything runs, then becomes that process.
+"""`bin/start web|worker|outbox|release`: checks what can be checked, then becomes that process.
 
 Everything an operator can get wrong ends here in one line and exit code 2, before a server exists to print a
 traceback. Writes to stderr; part of the command line, not of the web process.
@@ -14,21 +14,31 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from app import schema
-from app.settings import EXIT_BAD_SETTINGS, Settings, SettingsError, child_environment, load_settings
+from app.settings import (
+    EXIT_BAD_SETTINGS,
+    OUTBOX_POOL_SIZE,
+    Settings,
+    SettingsError,
+    child_environment,
+    load_settings,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKLOG = 2048
 EXIT_NOT_READY = 1
-USAGE = "usage: bin/start web|worker|release"
+OUTBOX_CONNECTIONS = OUTBOX_POOL_SIZE + 1  # one listens
+USAGE = "usage: bin/start web|worker|outbox|release"
 
 # Two apps share one repository and one database where routers reach only `web`: in the
 # second one MOED_ROLE=media, its `web` is the media worker, and only the first one migrates.
 PROGRAMS = {
     ("all", "web"): "web",
     ("all", "worker"): "worker",
+    ("all", "outbox"): "outbox",
     ("all", "release"): "release",
     ("media", "web"): "worker",
     ("media", "worker"): "worker",
+    ("media", "outbox"): "no outbox",
     ("media", "release"): "no release",
 }
 
@@ -61,9 +71,9 @@ def needed_by(program: str, settings: Settings) -> tuple[str, ...]:
 
 def check_connections(settings: Settings) -> None:
     """Print how many database connections this deployment can open. Raises `SettingsError` above the limit."""
-    processes = (("web", settings.web_concurrency), ("worker", 1))
-    total = sum(count for _, count in processes) * settings.db_pool_size
-    parts = " + ".join(f"{name} {count} x {settings.db_pool_size}" for name, count in processes)
+    pool = settings.db_pool_size
+    total = (settings.web_concurrency + 1) * pool + OUTBOX_CONNECTIONS
+    parts = f"web {settings.web_concurrency} x {pool} + worker 1 x {pool} + outbox {OUTBOX_CONNECTIONS}"
     line = f"database connections: {parts} = {total}, limit {settings.db_connection_limit}"
     if total > settings.db_connection_limit:
         raise SettingsError(f"{line}: lower DB_POOL_SIZE or WEB_CONCURRENCY, or raise DB_CONNECTION_LIMIT")
@@ -105,11 +115,21 @@ def _run_worker(settings: Settings) -> int:
     return _become("worker")
 
 
+def _run_outbox(settings: Settings) -> int:
+    schema.wait_for_schema(settings.database_url, say=_say)
+    return _become("app.outbox")
+
+
 def _run_release(settings: Settings) -> int:
     from app import logs
 
     logs.configure(settings)
     schema.migrate(settings, say=_say)
+    return 0
+
+
+def _no_outbox(_: Settings) -> int:
+    _say("outbox: nothing to do where MOED_ROLE=media, the other app sends")
     return 0
 
 
@@ -121,6 +141,8 @@ def _no_release(_: Settings) -> int:
 _RUN: dict[str, Callable[[Settings], int]] = {
     "web": _run_web,
     "worker": _run_worker,
+    "outbox": _run_outbox,
+    "no outbox": _no_outbox,
     "release": _run_release,
     "no release": _no_release,
 }

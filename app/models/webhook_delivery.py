@@ -22,6 +22,7 @@ class WebhookDelivery(Model):
         ),
         ForeignKeyConstraint(["business_id", "event_id"], ["events.business_id", "events.id"]),
         UniqueConstraint("business_id", "endpoint_id", "event_id"),
+        Index(None, "business_id", "created_at", "id"),
         Index("webhook_deliveries_due_idx", "next_attempt_at", postgresql_where=text("state = 'pending'")),
     )
 

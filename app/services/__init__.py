@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from app.adapters.passwords import Argon2Hasher, PasswordHasher
+from app.domain.webhooks import STRICT, UrlRules
 from app.services.api_keys import ApiKeys
 from app.services.appointment_types import AppointmentTypes
 from app.services.blocks import Blocks
@@ -19,15 +20,19 @@ from app.services.call_log import CallLog
 from app.services.calls import Calls
 from app.services.database import Database
 from app.services.date_overrides import DateOverrides
+from app.services.deliveries import Deliveries
+from app.services.housekeeping import Housekeeping
 from app.services.idempotency import Idempotency
 from app.services.limits import Limits
 from app.services.messages import Messages
+from app.services.outbox import Outbox
 from app.services.policies import SlotPolicies
 from app.services.readiness import Readiness
 from app.services.resources import Resources
 from app.services.scheduling import Scheduling, utc_now
 from app.services.sessions import Sessions
 from app.services.users import Users
+from app.services.webhooks import Webhooks
 
 __all__ = ["Services", "build_services", "services_of"]
 
@@ -53,12 +58,22 @@ class Services:
     sessions: Sessions
     idempotency: Idempotency
     users: Users
+    webhooks: Webhooks
+    deliveries: Deliveries
+    outbox: Outbox
+    housekeeping: Housekeeping
 
 
 def build_services(
-    engine: Engine, now: Callable[[], datetime] = utc_now, hasher: PasswordHasher | None = None
+    engine: Engine,
+    now: Callable[[], datetime] = utc_now,
+    hasher: PasswordHasher | None = None,
+    webhook_rules: UrlRules = STRICT,
 ) -> Services:
-    """The services on one engine; `now` is the clock, `hasher` is Argon2id if none is given."""
+    """The services on one engine; `now` is the clock, `hasher` is Argon2id if none is given.
+
+    `webhook_rules` say where webhooks may go.
+    """
     database = Database(engine)
     limits = Limits(database, now)
     hasher = hasher or Argon2Hasher()
@@ -80,6 +95,10 @@ def build_services(
         idempotency=Idempotency(database, now),
         sessions=Sessions(database, limits, hasher, now),
         users=Users(database, limits, hasher, now),
+        webhooks=Webhooks(database, now, webhook_rules),
+        deliveries=Deliveries(database, now),
+        outbox=Outbox(database, now),
+        housekeeping=Housekeeping(database, now),
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 from gevent import Timeout
-from sqlalchemy import Engine, Function, select, text
+from sqlalchemy import Engine, Function, create_engine, select, text
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -65,6 +65,11 @@ def engine_options(pool_size: int) -> dict[str, object]:
             "options": " ".join(f"-c {name}={value}" for name, value in _SERVER_SETTINGS.items()),
         },
     }
+
+
+def make_engine(database_url: str, pool_size: int) -> Engine:
+    """An engine for a process without a Flask application."""
+    return create_engine(database_url, **engine_options(pool_size))
 
 
 class Database:

@@ -34,6 +34,8 @@ CREATE TABLE webhook_endpoints (
     description text NOT NULL DEFAULT '',
     event_types text[] NOT NULL,
     secret text NOT NULL,
+    previous_secret text,
+    previous_secret_until timestamptz,
     enabled boolean NOT NULL DEFAULT true,
     disabled_reason text,
     version integer NOT NULL DEFAULT 1,
@@ -64,15 +66,17 @@ CREATE TABLE webhook_deliveries (
 )
 """
 
-# The only way in which the sender looks across tenants; it then works in one tenant after another.
+# The only way in which the sender looks across tenants; it then works in one tenant after another. `busy` are
+# endpoints that have enough under way: the rest is not to wait behind theirs.
 DUE_DELIVERIES = """
-CREATE FUNCTION due_deliveries(due_before timestamptz, most integer)
-RETURNS TABLE (business_id bigint, delivery_id bigint) LANGUAGE plpgsql AS $$
+CREATE FUNCTION due_deliveries(due_before timestamptz, most integer, busy bigint[])
+RETURNS TABLE (business_id bigint, delivery_id bigint, endpoint_id bigint, next_attempt_at timestamptz)
+LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('app.system', 'on', true);
     RETURN QUERY
-        SELECT d.business_id, d.id FROM webhook_deliveries d
-        WHERE d.state = 'pending' AND d.next_attempt_at <= due_before
+        SELECT d.business_id, d.id, d.endpoint_id, d.next_attempt_at FROM webhook_deliveries d
+        WHERE d.state = 'pending' AND d.next_attempt_at <= due_before AND d.endpoint_id <> ALL (busy)
         ORDER BY d.next_attempt_at LIMIT most;
     PERFORM set_config('app.system', '', true);
 END
@@ -112,6 +116,10 @@ def upgrade() -> None:
     op.execute(
         "CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (next_attempt_at) WHERE state = 'pending'"
     )
+    op.execute(
+        "CREATE INDEX webhook_deliveries_business_id_created_at_id_idx"
+        " ON webhook_deliveries (business_id, created_at, id)"
+    )
     op.execute("CREATE INDEX events_business_id_created_at_idx ON events (business_id, created_at)")
     op.execute("CREATE INDEX events_business_id_appointment_id_idx ON events (business_id, appointment_id)")
     op.execute("CREATE INDEX events_business_id_call_id_idx ON events (business_id, call_id)")
@@ -124,7 +132,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(
-        "DROP FUNCTION due_deliveries(timestamptz, integer), all_tenants(),"
+        "DROP FUNCTION due_deliveries(timestamptz, integer, bigint[]), all_tenants(),"
         " tenants_after(timestamptz, bigint, integer)"
     )
     op.execute("DROP TABLE webhook_deliveries, webhook_endpoints, events")

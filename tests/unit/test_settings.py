@@ -29,6 +29,10 @@ GOOD = {
     "WEB_CONCURRENCY": "2",
     "API_RATE_LIMIT_PER_MIN": "600",
     "TRUSTED_PROXIES": "1",
+    "OUTBOX_THREADS": "4",
+    "WEBHOOK_TIMEOUT_S": "3",
+    "WEBHOOK_LEASE_S": "7",
+    "WEBHOOK_ALLOW_PRIVATE": "1",
     "LOG_LEVEL": "DEBUG",
 }
 
@@ -66,6 +70,10 @@ def test_each_setting_is_read_from_its_variable() -> None:
         web_concurrency=2,
         api_rate_limit_per_min=600,
         trusted_proxies=1,
+        outbox_threads=4,
+        webhook_timeout_s=3,
+        webhook_lease_s=7,
+        webhook_allow_private=True,
         log_level="DEBUG",
     )
 
@@ -94,6 +102,10 @@ def test_blank_values_count_as_missing() -> None:
         ("TWILIO_SIGNATURE_CHECK", "false"),
         ("DB_POOL_SIZE", "0"),
         ("CANCEL_WAIT_MS", "1.5"),
+        ("OUTBOX_THREADS", "0"),
+        ("WEBHOOK_LEASE_S", "15"),
+        ("WEBHOOK_TIMEOUT_S", "61"),
+        ("WEBHOOK_ALLOW_PRIVATE", "yes"),
         ("PUBLIC_BASE_URL", "moed.example"),
         ("PUBLIC_BASE_URL", "wss://moed.example"),
         ("PUBLIC_BASE_URL", "https://"),
@@ -120,6 +132,12 @@ def test_signature_check_off_in_production_is_refused() -> None:
     """The check can't be switched off where real callers are, and production is the default."""
     with pytest.raises(SettingsError, match="TWILIO_SIGNATURE_CHECK=0 is refused"):
         load_settings({"TWILIO_SIGNATURE_CHECK": "0"})
+
+
+def test_private_webhooks_in_production_are_refused() -> None:
+    """A customer's URL must not lead into the operator's network."""
+    with pytest.raises(SettingsError, match="WEBHOOK_ALLOW_PRIVATE=1 is refused"):
+        load_settings({"WEBHOOK_ALLOW_PRIVATE": "1"})
 
 
 def test_server_first_scheduling_is_refused_until_it_exists() -> None:

@@ -35,7 +35,7 @@ def run(
     return code, captured.err.splitlines()
 
 
-@pytest.mark.parametrize("name", ["web", "worker", "release"])
+@pytest.mark.parametrize("name", ["web", "worker", "outbox", "release"])
 @pytest.mark.parametrize("role", ["all", "media"])
 def test_no_database_url_is_one_line_and_exit_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, role: str
@@ -74,7 +74,7 @@ def test_unknown_process_is_the_usage_and_exit_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     """A typo in a Procfile."""
-    assert run(monkeypatch, capsys, arguments, GOOD) == (2, ["usage: bin/start web|worker|release"])
+    assert run(monkeypatch, capsys, arguments, GOOD) == (2, ["usage: bin/start web|worker|outbox|release"])
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,13 @@ def test_media_role_never_migrates(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert lines[-1] == "release: nothing to do where MOED_ROLE=media, the other app migrates"
 
 
+def test_media_role_sends_no_webhooks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first app's sender does; a second one would be as good as none."""
+    code, lines = run(monkeypatch, capsys, ["outbox"], GOOD | {"MOED_ROLE": "media"})
+    assert code == 0
+    assert lines[-1] == "outbox: nothing to do where MOED_ROLE=media, the other app sends"
+
+
 def test_role_picks_the_process() -> None:
     """Routers reach only `web`: where the role is media it is the worker, and `worker` stays it."""
     assert start.PROGRAMS["media", "web"] == start.PROGRAMS["all", "worker"] == "worker"
@@ -106,14 +113,15 @@ def test_role_picks_the_process() -> None:
 
 def test_sum_of_connections_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """Every process's pool, web processes times their number."""
-    start.check_connections(Settings(web_concurrency=3, db_pool_size=4, db_connection_limit=16))
-    assert capsys.readouterr().err == "database connections: web 3 x 4 + worker 1 x 4 = 16, limit 16\n"
+    start.check_connections(Settings(web_concurrency=3, db_pool_size=4, db_connection_limit=20))
+    said = capsys.readouterr().err
+    assert said == "database connections: web 3 x 4 + worker 1 x 4 + outbox 4 = 20, limit 20\n"
 
 
 def test_more_connections_than_the_limit_are_refused() -> None:
     """One connection too many, and the line says what to change."""
-    with pytest.raises(SettingsError, match=r"= 16, limit 15: lower DB_POOL_SIZE or WEB_CONCURRENCY"):
-        start.check_connections(Settings(web_concurrency=3, db_pool_size=4, db_connection_limit=15))
+    with pytest.raises(SettingsError, match=r"= 20, limit 19: lower DB_POOL_SIZE or WEB_CONCURRENCY"):
+        start.check_connections(Settings(web_concurrency=3, db_pool_size=4, db_connection_limit=19))
 
 
 def test_default_settings_fit_their_own_limit(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,5 +87,6 @@ def _start_servers(supervisor: Supervisor, environment: Mapping[str, str]) -> No
         supervisor.start("engine", ["-m", "worker.rehearsal", "--port", str(engine.port)])
     supervisor.start("worker", ["-m", "app.start", "worker"], PORT=str(media.port))
     supervisor.start("web", ["-m", "app.start", "web"])
+    supervisor.start("outbox", ["-m", "app.start", "outbox"])
     for name, url in ready.items():
         supervisor.await_ready(name, url)
