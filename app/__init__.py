@@ -19,6 +19,7 @@ def create_app(settings: Settings) -> Flask:
     from flask import Flask
     from flask_migrate import Migrate
 
+    from app import cli
     from app.domain.webhooks import rules_for
     from app.models import db
     from app.schema import MIGRATIONS
@@ -37,6 +38,7 @@ def create_app(settings: Settings) -> Flask:
         )
     _trust_proxies(app, settings.trusted_proxies)
     _add_routes(app, settings)
+    cli.register(app)
     return app
 
 

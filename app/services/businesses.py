@@ -35,7 +35,7 @@ from app.services.policies import check_policies, write_policy
 from app.services.resources import insert_resource
 from app.services.rows import check_limit, check_version
 
-__all__ = ["Businesses", "NewBusiness", "business_of_number", "profile_of"]
+__all__ = ["Businesses", "NewBusiness", "business_of_number", "insert_business", "profile_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -57,18 +57,8 @@ class Businesses:
 
         Raises InvalidInput, and AlreadyExists for a phone number that another business has.
         """
-        given = {item.name: getattr(new, item.name) for item in fields(NewBusiness)}
-        values = _checked({key: value for key, value in given.items() if key in _CHECKS})
-        phone_numbers = values.pop("phone_numbers")
         with self._db.new_tenant() as (session, business_id):
-            session.add(Business(id=business_id, **values))
-            session.flush()
-            session.add(Calendar(business_id=business_id, next_number=FIRST_NUMBER))
-            _add_phone_numbers(session, business_id, phone_numbers)
-            for name in new.resources:
-                insert_resource(session, business_id, name)
-            if new.slot_policy is not None:
-                write_policy(session, business_id, new.slot_policy, None)
+            insert_business(session, business_id, new)
         return business_id
 
     def list_businesses(self, page: PageRequest) -> Page[BusinessDetails]:
@@ -149,6 +139,21 @@ class Businesses:
                 remove_override(session, business_id, day, resource_id)
             else:
                 write_overrides(session, business_id, [day], windows, resource_id)
+
+
+def insert_business(session: Session, business_id: int, new: NewBusiness) -> None:
+    """Write a new business into its own transaction. Raises what `create_business` does."""
+    given = {item.name: getattr(new, item.name) for item in fields(NewBusiness)}
+    values = _checked({key: value for key, value in given.items() if key in _CHECKS})
+    phone_numbers = values.pop("phone_numbers")
+    session.add(Business(id=business_id, **values))
+    session.flush()
+    session.add(Calendar(business_id=business_id, next_number=FIRST_NUMBER))
+    _add_phone_numbers(session, business_id, phone_numbers)
+    for name in new.resources:
+        insert_resource(session, business_id, name)
+    if new.slot_policy is not None:
+        write_policy(session, business_id, new.slot_policy, None)
 
 
 def business_of_number(session: Session, phone_number: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from typing import Any
 
 import structlog
 from sqlalchemy import delete, select
@@ -11,12 +12,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.adapters.passwords import PasswordHasher
-from app.domain.access import ROLE_SCOPES, Role
+from app.domain.access import BUSINESS_SCOPES, ROLE_SCOPES, Role
+from app.domain.businesses import NewBusiness
 from app.domain.pages import Page, PageRequest
 from app.domain.users import NewUser, UserChanges, UserDetails
 from app.errors import AlreadyExists, Forbidden, InvalidInput, InvalidState, NotFound
 from app.models import User, UserSession
 from app.services import checks
+from app.services.businesses import insert_business
 from app.services.calendars import as_local, zone_of
 from app.services.database import Database
 from app.services.limits import Limits
@@ -48,34 +51,20 @@ class Users:
 
     def create_user(self, business_id: int, new: NewUser, actor: str, granted: frozenset[str]) -> UserDetails:
         """Make a user. Raises InvalidInput, Forbidden, AlreadyExists (the e-mail, in any business), NotFound."""
-        email = same_email(new.email)
-        if not is_email(email):
-            raise InvalidInput("email", "must be an e-mail address")
-        name = checks.line("name", new.name, 200)
-        password = check_password("password", new.password, email)
-        _check_grant(new.role, granted)
-        # No transaction is open here: this takes a tenth of a second.
-        password_hash = self._hasher.make(password)
+        values = self._checked(new, granted)
         with self._db.tenant(business_id) as session:
-            zone = zone_of(session, business_id)
-            # Row security hides another tenant's row, so only the unique constraint knows; it answers with no row.
-            user_id = session.scalars(
-                insert(User)
-                .values(
-                    business_id=business_id,
-                    email=email,
-                    name=name,
-                    role=new.role,
-                    password_hash=password_hash,
-                    created_at=self._now(),
-                )
-                .on_conflict_do_nothing(index_elements=["email"])
-                .returning(User.id)
-            ).one_or_none()
-            if user_id is None:
-                raise AlreadyExists("email", "somebody has this e-mail already")
-            log.info("user made", business_id=business_id, user_id=user_id, role=new.role, actor=actor)
-            return user_details(_user(session, business_id, user_id), zone)
+            return self._insert(session, business_id, values, actor)
+
+    def create_business_with_owner(self, business: NewBusiness, owner: NewUser, actor: str) -> UserDetails:
+        """Make a business and its first owner, both or neither, for the operator.
+
+        Raises InvalidInput, and AlreadyExists for an e-mail or a phone number.
+        """
+        values = self._checked(owner, BUSINESS_SCOPES)
+        with self._db.new_tenant() as (session, business_id):
+            insert_business(session, business_id, business)
+            session.flush()
+            return self._insert(session, business_id, values, actor)
 
     def list_users(self, business_id: int, page: PageRequest) -> Page[UserDetails]:
         """All users, also those who are not active, oldest first."""
@@ -158,6 +147,30 @@ class Users:
             user.password_hash = password_hash
             _end_sessions(session, user, kept_token)
         log.info("password set", business_id=business_id, user_id=user_id, actor=actor)
+
+    def _checked(self, new: NewUser, granted: frozenset[str]) -> dict[str, Any]:
+        """The columns of a new user. No transaction may be open: the hash takes a tenth of a second."""
+        email = same_email(new.email)
+        if not is_email(email):
+            raise InvalidInput("email", "must be an e-mail address")
+        name = checks.line("name", new.name, 200)
+        password = check_password("password", new.password, email)
+        _check_grant(new.role, granted)
+        return {"email": email, "name": name, "role": new.role, "password_hash": self._hasher.make(password)}
+
+    def _insert(self, session: Session, business_id: int, values: dict[str, Any], actor: str) -> UserDetails:
+        """Row security hides another tenant's row, so only the unique constraint knows; it answers with no row."""
+        zone = zone_of(session, business_id)
+        user_id = session.scalars(
+            insert(User)
+            .values(business_id=business_id, created_at=self._now(), **values)
+            .on_conflict_do_nothing(index_elements=["email"])
+            .returning(User.id)
+        ).one_or_none()
+        if user_id is None:
+            raise AlreadyExists("email", "somebody has this e-mail already")
+        log.info("user made", business_id=business_id, user_id=user_id, role=values["role"], actor=actor)
+        return user_details(_user(session, business_id, user_id), zone)
 
     def _check_current(self, user_id: int, stored: str, current: str | None) -> None:
         """A session that was left open is not enough to take an account over, nor to guess its password."""
