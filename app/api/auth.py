@@ -23,7 +23,7 @@ CSRF_HEADER = "X-CSRF-Token"
 SESSION_COOKIE = "moed_session"
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_LARGEST_ID = 2**63 - 1
+_ID = re.compile(r"[1-9][0-9]{0,17}")
 _KEY = re.compile(r"[!-~]{1,255}")
 
 IfMatch = Literal["required", "optional"]
@@ -104,7 +104,7 @@ def _tenant(credential: Credential) -> int:
     named = request.headers.get(BUSINESS_HEADER)
     if named is None:
         return credential.business_id
-    if not (named.isascii() and named.isdigit() and len(named) < 20 and 0 < int(named) <= _LARGEST_ID):
+    if not _ID.fullmatch(named):
         raise InvalidInput(BUSINESS_HEADER, "must be a business id")
     if not credential.is_operator and int(named) != credential.business_id:
         raise Forbidden("the credential belongs to another business")

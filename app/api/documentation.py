@@ -10,7 +10,8 @@ import marshmallow as ma
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.auth import BUSINESS_HEADER, IfMatch
+from app.api.auth import IfMatch
+from app.api.fields import LARGEST_ID
 from app.domain.access import SCOPES
 
 PROBLEM_TYPE = "application/problem+json"
@@ -32,23 +33,15 @@ PROBLEMS: dict[int, tuple[str, str]] = {
     503: ("Unavailable", "The database does not answer: come back after Retry-After seconds"),
 }
 
-_HEADERS: dict[str, dict[str, Any]] = {
-    "business": {
-        "name": BUSINESS_HEADER,
-        "in": "header",
-        "required": False,
-        "description": "The business that an operator's key acts for; other credentials have one already",
-        "schema": {"type": "integer", "format": "int64", "minimum": 1},
-        "example": 1,
-    },
-    "idempotency": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "required": False,
-        "description": "Any text of your own: the same request with the same key again gets the first answer",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-        "example": "5f0c3b1e-4f1d-4d4e-9a53-6d2a8a1f5f10",
-    },
+ID_SCHEMA = {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID, "example": 7}
+
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Any text of your own: the same request with the same key again gets the first answer",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "example": "5f0c3b1e-4f1d-4d4e-9a53-6d2a8a1f5f10",
 }
 
 
@@ -162,9 +155,7 @@ def _security(scope: str | None) -> list[dict[str, list[str]]]:
 def _parameters(facts: Facts) -> list[dict[str, Any]]:
     if facts.public:
         return []
-    found = [_HEADERS["business"]]
-    if facts.method == "POST":
-        found.append(_HEADERS["idempotency"])
+    found = [_IDEMPOTENCY_KEY] if facts.method == "POST" else []
     if facts.if_match is not None:
         found.append(
             {
@@ -172,7 +163,7 @@ def _parameters(facts: Facts) -> list[dict[str, Any]]:
                 "in": "header",
                 "required": facts.if_match == "required",
                 "description": "The ETag of the version that you saw",
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "pattern": r'^"[1-9][0-9]{0,9}"$'},
                 "example": '"1"',
             }
         )

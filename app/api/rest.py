@@ -12,7 +12,7 @@ from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
 from app.api import credential, error_handlers, resources
-from app.api.documentation import PROBLEM_TYPE, PROBLEMS, Problem
+from app.api.documentation import ID_SCHEMA, PROBLEM_TYPE, PROBLEMS, Problem
 from app.api.fields import IdConverter
 from app.api.operation import Section
 
@@ -98,7 +98,7 @@ def register(app: Flask, requests_per_minute: int) -> None:
     app.url_map.converters["id"] = IdConverter
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's own provider
     api = RestApi()
-    api.register_converter(IdConverter, lambda _: {"type": "integer", "format": "int64", "minimum": 1})
+    api.register_converter(IdConverter, lambda _: ID_SCHEMA)
     options = {"info": {"description": DESCRIPTION}, "servers": [{"url": "/"}]}
     api.init_app(app, spec_kwargs=options)
     for name, scheme in _SECURITY.items():

@@ -1,0 +1,50 @@
+"""schemathesis over the whole API, with all its checks: what the OpenAPI document says must be true."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import ApiClient, MakeApi
+from tests.integration.processes import WebProcess, running_web
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+
+@pytest.fixture(scope="module")
+def fuzzed(database_url: str) -> Iterator[WebProcess]:
+    """A web process that may be asked as often as anybody likes."""
+    with running_web(database_url, API_RATE_LIMIT_PER_MIN="10000000", DB_POOL_SIZE="10") as process:
+        yield process
+
+
+def fuzz(web: WebProcess, client: ApiClient, folder: Path, examples: int) -> tuple[int, str]:
+    """(exit code, what was printed) of a run with a key that may do everything."""
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run"]
+    command += [f"http://127.0.0.1:{web.port}/api/v1/openapi.json", "--checks", "all", "--seed", "1"]
+    command += ["--max-examples", str(examples), "--header", f"Authorization: Bearer {client.token}"]
+    command += ["--continue-on-failure", "--no-color"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return run.returncode, run.stdout[-20_000:] + run.stderr[-2000:]
+
+
+def test_some_requests_of_every_kind_are_answered_as_documented(
+    fuzzed: WebProcess, api: MakeApi, tmp_path: Path
+) -> None:
+    """A few of each operation; the long test tries many."""
+    code, printed = fuzz(fuzzed, api(), tmp_path, examples=3)
+    assert code == 0, printed
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_many_requests_of_every_kind_are_answered_as_documented(
+    fuzzed: WebProcess, api: MakeApi, tmp_path: Path
+) -> None:
+    """At least 100 of each operation, and chains of them."""
+    code, printed = fuzz(fuzzed, api(), tmp_path, examples=100)
+    assert code == 0, printed
