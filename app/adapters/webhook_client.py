@@ -27,9 +27,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from app.domain.addresses import is_public
 from app.domain.webhooks import LONGEST_RETRY_AFTER_S, Answer, UrlRules
 
-LONGEST_BODY_READ = 4096
-"""Read only so that the receiver can finish its answer; nothing is kept of it."""
-
 CONNECT_LIMIT_S = 5.0
 MOST_ADDRESSES = 3
 
@@ -80,9 +77,11 @@ class HttpWebhookClient:
             connection = self._connect(parts, self._addresses(parts), deadline)
             with _ended_at(deadline, connection) as ended:
                 try:
-                    return self._exchange(connection, parts, headers, body)
+                    answer = self._exchange(connection, parts, headers, body)
                 except _FAILURES as error:
                     return Answer(None, "timeout" if ended.is_set() else _word_for(error))
+                # Headers that were cut off look like headers that ended.
+                return Answer(None, "timeout") if ended.is_set() else answer
         except Refused as refused:
             return Answer(None, refused.word)
 
@@ -155,10 +154,7 @@ class HttpWebhookClient:
             decode_content=False,
         )
         response = connection.getresponse()
-        answer = Answer(response.status, None, retry_after_s(response.headers.get("retry-after"), self._now()))
-        with suppress(*_FAILURES):
-            response.read(LONGEST_BODY_READ, decode_content=False)
-        return answer
+        return Answer(response.status, None, retry_after_s(response.headers.get("retry-after"), self._now()))
 
 
 _FAILURES = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)
@@ -225,8 +221,10 @@ def _word_for(error: BaseException) -> str:
     """`ssl.SSLError` and timeouts are OSErrors too, so they come first."""
     if isinstance(error, ssl.SSLError | urllib3.exceptions.SSLError):
         return "tls"
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return "connection"  # although urllib3 counts it among its timeouts
     if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
         return "timeout"
-    if isinstance(error, OSError | urllib3.exceptions.NewConnectionError):
+    if isinstance(error, OSError | urllib3.exceptions.ProtocolError):
         return "connection"
     return "protocol"

@@ -28,6 +28,7 @@ from app.models import Business, Call, CallEvent, MediaToken
 from app.services import checks
 from app.services.businesses import business_of_number, profile_of
 from app.services.database import Database
+from app.services.events import call_event
 from app.services.scheduling import utc_now
 
 log = structlog.get_logger(__name__)
@@ -245,6 +246,7 @@ class Calls:
         if state in _FINAL:
             call.ended_at = self._now()
             _revoke_tokens(session, call)
+            call_event(session, _details(session, call), call.ended_at)
 
 
 def _sha256(token: str) -> bytes:

@@ -48,12 +48,12 @@ def appointment_event(
         "timezone": zone.key,
         "status": details.status,
         "resource_id": details.resource_id,
-        "appointment_type_id": getattr(details, "appointment_type_id", None),
+        "appointment_type_id": details.appointment_type_id,
         "customer_name": details.customer_name,
         "customer_phone": details.customer_phone,
         "source": details.source,
         "call_id": details.call_id,
-        "version": getattr(details, "version", 1),
+        "version": details.version,
     }
     if previous_starts_at is not None:
         data["previous_starts_at"] = as_local(previous_starts_at, zone).isoformat()

@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from sqlalchemy import Engine, text
 
+from app.domain.calls import CallClosing, CallState
 from app.domain.events import EventType
 from app.services import Services
 from app.services.database import Database
@@ -190,3 +191,35 @@ def test_call_event_names_the_call_and_not_what_was_said(
         "duration_ms",
         "barge_ins",
     }
+
+
+def test_call_that_ends_is_an_event_once(
+    engine: Engine, services: Services, business: SomeBusiness, clock: Clock
+) -> None:
+    """A stream that was lost is none; the end is, with the counts of all streams; a late report is no second."""
+    incoming = incoming_call(business)
+    accepted = services.calls.accept_call(incoming)
+    services.calls.open_stream(accepted.media_token, incoming.call_sid, "MZ1")
+    lost = CallClosing(CallState.LOST, "worker_lost", barge_ins=1, duration_ms=1000)
+    services.calls.finish_stream(business.id, accepted.call_id, lost)
+    assert rows(engine, business.id, "SELECT id FROM events") == []
+    ended = CallClosing(CallState.ENDED, "caller_hung_up", barge_ins=2, duration_ms=500)
+    for _ in range(2):
+        services.calls.finish_stream(business.id, accepted.call_id, ended)
+    [event] = rows(engine, business.id, "SELECT * FROM events")
+    data = event["payload"]["data"]
+    assert (event["type"], data["state"], data["end_reason"]) == ("call.completed", "ended", "caller_hung_up")
+    assert (data["barge_ins"], data["duration_ms"]) == (3, 1500)
+    assert data["ended_at"] == "2026-11-22T08:00:00+02:00"
+
+
+def test_call_that_nobody_could_answer_is_an_event_too(
+    engine: Engine, services: Services, business: SomeBusiness
+) -> None:
+    """After the last reconnect."""
+    incoming = incoming_call(business)
+    services.calls.accept_call(incoming)
+    while services.calls.after_stream(incoming.call_sid).action == "reconnect":
+        assert rows(engine, business.id, "SELECT id FROM events") == []
+    [event] = rows(engine, business.id, "SELECT * FROM events")
+    assert event["payload"]["data"]["state"] == "failed"
