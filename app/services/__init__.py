@@ -27,6 +27,7 @@ from app.services.limits import Limits
 from app.services.messages import Messages
 from app.services.outbox import Outbox
 from app.services.policies import SlotPolicies
+from app.services.privacy import Privacy
 from app.services.readiness import Readiness
 from app.services.resources import Resources
 from app.services.scheduling import Scheduling, utc_now
@@ -52,6 +53,7 @@ class Services:
     call_log: CallLog
     messages: Messages
     calendar_feeds: CalendarFeeds
+    privacy: Privacy
     readiness: Readiness
     api_keys: ApiKeys
     limits: Limits
@@ -89,6 +91,7 @@ def build_services(
         call_log=CallLog(database),
         messages=Messages(database, now),
         calendar_feeds=CalendarFeeds(database, now),
+        privacy=Privacy(database, now),
         readiness=Readiness(database),
         api_keys=ApiKeys(database, now),
         limits=limits,

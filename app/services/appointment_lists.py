@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import InstrumentedAttribute
@@ -54,21 +56,25 @@ class AppointmentLists:
         """All that was ever done to one appointment, in order; raises NotFound."""
         with self._db.reading(business_id) as session:
             find_row(session, business_id, appointment_id)
-            zone = zone_of(session, business_id)
-            lines = session.scalars(
-                select(AppointmentChangeRow)
-                .where(
-                    AppointmentChangeRow.business_id == business_id,
-                    AppointmentChangeRow.appointment_id == appointment_id,
-                )
-                .order_by(AppointmentChangeRow.id)
-            )
-            return tuple(
-                AppointmentChange(
-                    line.id, line.kind, line.source, line.actor, line.data, as_local(line.changed_at, zone)
-                )
-                for line in lines
-            )
+            return history_of(session, business_id, appointment_id, zone_of(session, business_id))
+
+
+def history_of(
+    session: Session, business_id: int, appointment_id: int, zone: ZoneInfo
+) -> tuple[AppointmentChange, ...]:
+    """The lines of an appointment's audit trail, oldest first."""
+    lines = session.scalars(
+        select(AppointmentChangeRow)
+        .where(
+            AppointmentChangeRow.business_id == business_id,
+            AppointmentChangeRow.appointment_id == appointment_id,
+        )
+        .order_by(AppointmentChangeRow.id)
+    )
+    return tuple(
+        AppointmentChange(line.id, line.kind, line.source, line.actor, line.data, as_local(line.changed_at, zone))
+        for line in lines
+    )
 
 
 def _conditions(session: Session, business_id: int, wanted: AppointmentFilter) -> list[ColumnElement[bool]]:
