@@ -13,7 +13,15 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, text
 
-from app.domain.appointments import BookAppointment, Source
+from app.domain.appointments import (
+    AppointmentDetails,
+    BookAppointment,
+    ChangeStatus,
+    ConfirmHold,
+    HoldSlot,
+    RescheduleAppointment,
+    Source,
+)
 from app.domain.calls import IncomingCall
 from app.services import Services
 from app.services.businesses import NewBusiness
@@ -81,6 +89,29 @@ def booking(business: SomeBusiness, starts_at: datetime, **changes: Any) -> Book
     """A command to book."""
     values = {"customer_name": "Dana Levi", "source": Source.VOICE, "customer_phone": "+972521234567", **changes}
     return BookAppointment(business_id=business.id, starts_at=starts_at, **values)
+
+
+def holding(business: SomeBusiness, starts_at: datetime, **changes: Any) -> HoldSlot:
+    """A command to hold."""
+    return HoldSlot(business.id, starts_at, Source.API, "key:1", **changes)
+
+
+def confirming(hold: AppointmentDetails, **changes: Any) -> ConfirmHold:
+    """A command to turn a hold into an appointment."""
+    values = {"customer_name": "Dana Levi", "source": Source.API, "actor": "key:1", **changes}
+    return ConfirmHold(hold.business_id, hold.id, **values)
+
+
+def moving(appointment: AppointmentDetails, starts_at: datetime, **changes: Any) -> RescheduleAppointment:
+    """A command to move."""
+    values = {"source": Source.DASHBOARD, "actor": "user:3", **changes}
+    return RescheduleAppointment(appointment.business_id, appointment.id, starts_at, **values)
+
+
+def change_of(appointment: AppointmentDetails, **changes: Any) -> ChangeStatus:
+    """A command to cancel, close or release."""
+    values = {"source": Source.DASHBOARD, "actor": "user:3", **changes}
+    return ChangeStatus(appointment.business_id, appointment.id, **values)
 
 
 def incoming_call(business: SomeBusiness, call_sid: str | None = None) -> IncomingCall:

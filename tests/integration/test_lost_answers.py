@@ -14,7 +14,19 @@ from app.errors import CalendarUnavailable, OutcomeUnknown
 from app.services import Services, build_services
 from app.services.database import engine_options
 from app.settings import load_settings
-from tests.factories import MONDAY, Clock, SomeBusiness, as_tenant, booking, incoming_call, local
+from tests.factories import (
+    MONDAY,
+    Clock,
+    SomeBusiness,
+    as_tenant,
+    booking,
+    change_of,
+    confirming,
+    holding,
+    incoming_call,
+    local,
+    moving,
+)
 from tests.integration.flaky_link import Break, FlakyLink, flaky_link
 
 TEN = local(MONDAY, "10:00")
@@ -91,6 +103,45 @@ def test_without_a_key_a_lost_answer_is_read_back_too(
     details = remote.scheduling.book_appointment(booking(business, TEN))
     assert details == remote.scheduling.get_appointment(business.id, details.id)
     assert count_rows(engine, business) == 1
+
+
+@pytest.mark.parametrize("how", [Break.AFTER_COMMIT, Break.BEFORE_COMMIT])
+@pytest.mark.parametrize("action", ["move", "cancel", "confirm"])
+def test_a_change_whose_answer_is_lost_is_read_back_or_was_never_made(
+    link: FlakyLink, remote: Services, business: SomeBusiness, action: str, how: Break
+) -> None:
+    """The same for whatever changes an appointment; what was not written can be tried again."""
+    calendar = remote.scheduling
+    held = calendar.hold_slot(holding(business, TEN))
+    if action == "confirm":
+        before, attempt = held, lambda: calendar.confirm_hold(confirming(held))
+    else:
+        before = calendar.confirm_hold(confirming(held))
+        noon = moving(before, local(MONDAY, "12:00"))
+        attempt = {
+            "move": lambda: calendar.reschedule_appointment(noon),
+            "cancel": lambda: calendar.cancel_appointment(change_of(before)),
+        }[action]
+    link.breaks = how
+    if how is Break.AFTER_COMMIT:
+        after = attempt()
+        assert after.version == before.version + 1
+        assert after == calendar.get_appointment(business.id, before.id)
+    else:
+        with pytest.raises(CalendarUnavailable):
+            attempt()
+        assert calendar.get_appointment(business.id, before.id) == before
+        assert attempt().version == before.version + 1
+
+
+def test_a_change_that_can_t_be_read_back_is_unknown(
+    link: FlakyLink, remote: Services, business: SomeBusiness
+) -> None:
+    """Nobody pretends to know whether it was moved."""
+    before = remote.scheduling.book_appointment(booking(business, TEN))
+    link.breaks, link.refuses_after_break = Break.AFTER_COMMIT, True
+    with pytest.raises(OutcomeUnknown):
+        remote.scheduling.reschedule_appointment(moving(before, local(MONDAY, "12:00")))
 
 
 def test_a_lost_answer_to_another_write_is_unknown(
