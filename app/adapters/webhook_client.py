@@ -143,8 +143,7 @@ class HttpWebhookClient:
     def _exchange(
         self, connection: HTTPConnection, parts: SplitResult, headers: Mapping[str, str], body: bytes
     ) -> Answer:
-        if connection.sock is not None:
-            connection.sock.settimeout(self._timeout_s)
+        connection.timeout = self._timeout_s  # until now that of connecting
         connection.request(
             "POST",
             f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}",

@@ -81,16 +81,10 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointWithSecret:
+class EndpointWithSecret(Endpoint):
     """An endpoint and its signing secret (`whsec_…`), which is told when it is made and never again."""
 
-    endpoint: Endpoint
     secret: str = field(repr=False)
-
-    @property
-    def version(self) -> int:
-        """The endpoint's."""
-        return self.endpoint.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +113,9 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryDetails:
+class DeliveryDetails(Delivery):
     """A delivery with what is sent and what each attempt met, oldest first. A replay counts from 0 again."""
 
-    delivery: Delivery
     attempts: tuple[Attempt, ...]
     payload: Mapping[str, Any] = field(repr=False)
 

@@ -63,7 +63,8 @@ class Sender:
         self._now = now
         self._jitter = jitter
         self._stopping = threading.Event()
-        self._in_flight: dict[int, int] = {}
+        self._in_flight: dict[int, int] = {}  # delivery -> endpoint
+        self._finished = 0
         self._changed = threading.Condition()
         self._threads = ThreadPoolExecutor(pace.threads, thread_name_prefix="send")
 
@@ -101,12 +102,18 @@ class Sender:
 
     def send_due(self) -> None:
         """Send all that is due at this moment, to the end."""
-        while True:
-            self.start_due()
-            with self._changed:
-                if not self._in_flight:
-                    return
-                self._changed.wait_for(lambda: not self._in_flight)
+        while self._went_on():
+            pass
+
+    def _went_on(self) -> bool:
+        """Start what is due and wait until one has ended; False: there was nothing to do."""
+        with self._changed:
+            before = self._finished
+        self.start_due()
+        with self._changed:
+            if not self._in_flight and self._finished == before:
+                return False
+            return self._changed.wait_for(lambda: self._finished != before)
 
     def start_due(self) -> float:
         """Start what is due, as far as there are threads; the seconds until there may be more."""
@@ -157,6 +164,7 @@ class Sender:
         finally:
             with self._changed:
                 del self._in_flight[due.delivery_id]
+                self._finished += 1
                 self._changed.notify_all()
             self._wakeups.wake()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -100,7 +101,7 @@ def _details(session: Session, row: WebhookDelivery | None, zone: ZoneInfo) -> D
         )
         for attempt in row.attempts
     )
-    return DeliveryDetails(_summary(row, event, zone), attempts, event.payload)
+    return DeliveryDetails(**asdict(_summary(row, event, zone)), attempts=attempts, payload=event.payload)
 
 
 def _summary(row: WebhookDelivery, event: Event, zone: ZoneInfo) -> Delivery:

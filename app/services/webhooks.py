@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import secrets
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
@@ -79,7 +80,7 @@ class Webhooks:
             session.add(row)
             session.flush()
             session.refresh(row)
-            return EndpointWithSecret(_details(row, zone), row.secret)
+            return _with_secret(row, zone)
 
     def list_endpoints(self, business_id: int, page: PageRequest) -> Page[Endpoint]:
         """All that were not deleted, oldest first."""
@@ -130,7 +131,7 @@ class Webhooks:
             row.previous_secret, row.previous_secret_until = row.secret, self._now() + OLD_SECRET_SIGNS
             row.secret = _new_secret()
             row.version += 1
-            return EndpointWithSecret(_details(row, zone_of(session, business_id)), row.secret)
+            return _with_secret(row, zone_of(session, business_id))
 
     def delete_endpoint(self, business_id: int, endpoint_id: int) -> None:
         """Take an endpoint away, and what is on its way to it. Raises NotFound."""
@@ -224,6 +225,10 @@ def _is_private_literal(parts: SplitResult) -> bool:
     except ValueError:
         return parts.hostname == "localhost"
     return not is_public(str(address))
+
+
+def _with_secret(row: WebhookEndpoint, zone: ZoneInfo) -> EndpointWithSecret:
+    return EndpointWithSecret(**asdict(_details(row, zone)), secret=row.secret)
 
 
 def _details(row: WebhookEndpoint, zone: ZoneInfo) -> Endpoint:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.adapters import webhook_client
 from app.adapters.webhook_client import HttpWebhookClient, resolve_name, retry_after_s
 from app.domain.webhooks import LENIENT, STRICT, Answer, UrlRules
 from tests.fakes.receiver import CERTIFICATE, Receiver, Reply
@@ -198,6 +199,17 @@ def test_receiver_that_never_ends_its_answer_is_cut_off(answer: bytes, forever: 
     with listening(answer, forever) as port:
         result = HttpWebhookClient(LENIENT, 0.3).post(f"http://127.0.0.1:{port}/", {}, b"{}")
     assert result == Answer(None, "timeout")
+
+
+def test_answer_may_take_longer_than_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connecting has a limit of its own, so that the next address gets its turn."""
+    monkeypatch.setattr(webhook_client, "CONNECT_LIMIT_S", 0.1)
+    gate = threading.Event()
+    opener = threading.Timer(0.4, gate.set)
+    opener.start()
+    with Receiver(Reply(until=gate)) as receiver:
+        assert HttpWebhookClient(LENIENT, 30).post(receiver.url, {}, b"{}") == Answer(200)
+    opener.join()
 
 
 def test_endless_body_does_not_matter() -> None:
