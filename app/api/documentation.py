@@ -89,6 +89,7 @@ def documented(blueprint: Blueprint, run: Callable[..., Response], facts: Facts)
     for status in sorted(_statuses(facts)):
         run = blueprint.alt_response(status, response=PROBLEMS[status][0])(run)
     finished: Callable[..., Response] = blueprint.doc(
+        operationId=run.__name__,
         summary=facts.summary,
         description=_description(facts),
         security=[] if facts.public else _security(facts.scope),

@@ -47,6 +47,12 @@ def test_every_route_of_the_api_stands_in_the_document(app: Flask, document: dic
     assert {(method, path) for method, path, _ in operations(document)} == routes
 
 
+def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+    """Generated clients call their functions so."""
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+
+
 def test_every_operation_says_what_a_client_needs(document: dict[str, Any]) -> None:
     """Summary, security, error answers, and examples of what goes in and comes out."""
     missing = []
