@@ -15,7 +15,7 @@ from app.api import etags
 from app.domain.access import CREATE_BUSINESSES, OPERATOR, Credential
 from app.domain.appointments import Source
 from app.domain.pages import PageRequest
-from app.errors import Forbidden, InvalidInput, Unauthenticated
+from app.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from app.services import Services
 
 BUSINESS_HEADER = "Moed-Business"
@@ -45,6 +45,12 @@ class Caller:
         if self.tenant == OPERATOR:
             raise InvalidInput(BUSINESS_HEADER, "an operator's key must name the business in this header")
         return self.tenant
+
+    def own(self, business_id: int) -> int:
+        """The same id, if the request may be about this business. Raises NotFound: "not yours" is "never was"."""
+        if self.tenant not in (OPERATOR, business_id):
+            raise NotFound("no such business")
+        return business_id
 
     @property
     def actor(self) -> str:

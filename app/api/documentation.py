@@ -164,7 +164,7 @@ def _parameters(facts: Facts) -> list[dict[str, Any]]:
                 "in": "header",
                 "required": facts.if_match == "required",
                 "description": "The ETag of the version that you saw",
-                "schema": {"type": "string", "pattern": r'^"[1-9][0-9]{0,9}"$'},
+                "schema": {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,9}")$'},
                 "example": '"1"',
             }
         )

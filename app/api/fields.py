@@ -16,6 +16,9 @@ LARGEST_ID = 10**18 - 1
 LINE = re.compile(r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")
 """One line with something to read in it."""
 
+REMARK = re.compile(r"^[^\x00-\x1f\x7f-\x9f]*$")
+"""One line that may be empty."""
+
 PROSE = re.compile(r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
 """Text of any number of lines, without other control characters."""
 
@@ -118,6 +121,15 @@ def line(description: str, example: str, longest: int = 200, **kwargs: Any) -> m
     """One line of text; spaces around it are dropped."""
     return ma.fields.String(
         validate=[ma.validate.Length(1, longest), ma.validate.Regexp(LINE)],
+        metadata={"description": description, "example": example},
+        **kwargs,
+    )
+
+
+def remark(description: str, example: str, longest: int = 200, **kwargs: Any) -> ma.fields.String:
+    """One line of text that may be empty; spaces around it are dropped."""
+    return ma.fields.String(
+        validate=[ma.validate.Length(0, longest), ma.validate.Regexp(REMARK)],
         metadata={"description": description, "example": example},
         **kwargs,
     )

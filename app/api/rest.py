@@ -11,14 +11,28 @@ from flask import Blueprint, Flask, Response, request, send_from_directory
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
-from app.api import credential, error_handlers, resources
+from app.api import (
+    appointment_types,
+    blocks,
+    businesses,
+    credential,
+    date_overrides,
+    error_handlers,
+    resources,
+    slot_policy,
+)
 from app.api.documentation import ID_SCHEMA, PROBLEM_TYPE, PROBLEMS, Problem
 from app.api.fields import IdConverter
 from app.api.operation import Section
 
 SECTIONS: tuple[Section, ...] = (
     credential.blueprint,
+    businesses.blueprint,
+    slot_policy.blueprint,
+    date_overrides.blueprint,
     resources.blueprint,
+    appointment_types.blueprint,
+    blocks.blueprint,
 )
 """Every section, in the order of the documentation."""
 

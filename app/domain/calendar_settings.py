@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+
+MOST_TYPE_RESOURCES = 1000
 
 WindowTexts = tuple[tuple[str, str], ...]
 """Open hours of a day as they are written: ("09:00", "17:00"). None at all: closed."""
@@ -16,11 +18,12 @@ WindowTexts = tuple[tuple[str, str], ...]
 class StoredPolicy:
     """The slot policy of a business, or (`resource_id`) the one that a resource has instead.
 
-    `policy` has every key of `SlotPolicy.to_dict` but `timezone` and `date_overrides`.
+    `policy` has every key of `SlotPolicy.to_dict` but `timezone`, which is the business's, and `date_overrides`.
     """
 
     resource_id: int | None
     policy: Mapping[str, Any]
+    timezone: str
     version: int
     updated_at: datetime
 
@@ -38,6 +41,21 @@ class DateOverrideDetails:
     windows: WindowTexts
     name: str
     imported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HolidayWish:
+    """Which holidays to import: those of the business's country (or a part of it) on these dates.
+
+    `eve_windows`: the hours of the days before, where holidays begin in the evening: [] closes them, None leaves
+    them as they are. Eves on weekdays on which the business is closed are left out: an override would open them.
+    """
+
+    first_day: date
+    last_day: date
+    eve_windows: Sequence[Sequence[str]] | None = None
+    subdivision: str | None = None
+    dry_run: bool = False
 
 
 class ImportOutcome(enum.StrEnum):

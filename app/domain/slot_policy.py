@@ -6,15 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from app.errors import PolicyError
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 DAY_MIN = 24 * 60
-_YEAR_MIN = 366 * DAY_MIN
+MOST_NOTICE_MIN = 366 * DAY_MIN
+MOST_DAYS_AHEAD = 3660
+MOST_APPOINTMENTS_A_DAY = 100_000
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _YEARS = range(1970, 3000)
@@ -81,9 +84,9 @@ class SlotPolicy:
             date_overrides=_date_overrides(d),
             buffer_before_min=_whole_number(d, "buffer_before_min", 0, DAY_MIN, default=0),
             buffer_after_min=_whole_number(d, "buffer_after_min", 0, DAY_MIN, default=0),
-            min_notice_min=_whole_number(d, "min_notice_min", 0, _YEAR_MIN, default=0),
-            booking_window_days=_number_or_none(d, "booking_window_days", 3660),
-            daily_limit=_number_or_none(d, "daily_limit", 100_000),
+            min_notice_min=_whole_number(d, "min_notice_min", 0, MOST_NOTICE_MIN, default=0),
+            booking_window_days=_number_or_none(d, "booking_window_days", MOST_DAYS_AHEAD),
+            daily_limit=_number_or_none(d, "daily_limit", MOST_APPOINTMENTS_A_DAY),
         )
         # The database refuses a longer footprint, so such a policy would offer what can't be booked.
         if size + policy.buffer_before_min + policy.buffer_after_min > DAY_MIN:
@@ -107,6 +110,12 @@ class SlotPolicy:
             "booking_window_days": self.booking_window_days,
             "daily_limit": self.daily_limit,
         }
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """Every name that a policy's `timezone` may have, in order."""
+    return tuple(sorted(name for name in available_timezones() if not name.startswith(_NOT_ZONES)))
 
 
 def parse_override(day: date, windows: object) -> list[list[str]]:

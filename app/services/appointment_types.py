@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app.domain.calendar_settings import AppointmentTypeDetails
+from app.domain.calendar_settings import MOST_TYPE_RESOURCES, AppointmentTypeDetails
 from app.domain.pages import Page, PageRequest
 from app.domain.slot_policy import DAY_MIN
 from app.errors import InvalidInput, NotFound
@@ -23,8 +23,6 @@ from app.services.resources import resource_row
 from app.services.rows import check_version, read_page
 
 log = structlog.get_logger(__name__)
-
-MOST_RESOURCES = 1000
 
 
 class AppointmentTypes:
@@ -167,8 +165,8 @@ def _buffer(field: str, value: int | None) -> int | None:
 
 
 def _resource_ids(field: str, value: Sequence[int]) -> list[int]:
-    if len(value) > MOST_RESOURCES:
-        raise InvalidInput(field, f"must be at most {MOST_RESOURCES}")
+    if len(value) > MOST_TYPE_RESOURCES:
+        raise InvalidInput(field, f"must be at most {MOST_TYPE_RESOURCES}")
     return sorted({checks.row_id(field, resource_id) for resource_id in value})
 
 

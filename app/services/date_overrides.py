@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import DateTime, Select, cast, or_, select
 from sqlalchemy.orm import Session
 
-from app.domain.calendar_settings import DateOverrideDetails, HolidayImport, WindowTexts
+from app.domain.calendar_settings import DateOverrideDetails, HolidayImport, HolidayWish, WindowTexts
 from app.domain.pages import Page, PageRequest
 from app.domain.slot_policy import parse_override
 from app.errors import NotFound
@@ -17,7 +17,7 @@ from app.models import DateOverride
 from app.services import checks
 from app.services.calendars import lock_calendar, zone_of
 from app.services.database import Database
-from app.services.holiday_import import HolidayWish, import_holidays
+from app.services.holiday_import import import_holidays
 from app.services.resources import resource_row
 from app.services.rows import read_page
 

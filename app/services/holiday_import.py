@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.adapters.public_holidays import EVES_OF, eves, public_holidays
-from app.domain.calendar_settings import HolidayImport, ImportedDay, ImportOutcome
+from app.domain.calendar_settings import HolidayImport, HolidayWish, ImportedDay, ImportOutcome
 from app.domain.slot_policy import WEEKDAYS, parse_windows
 from app.errors import InvalidInput, NotFound
 from app.models import Business, DateOverride, SlotPolicyRow
 from app.services import checks
 
 MOST_DAYS = 3 * 366
-
-
-@dataclass(frozen=True, slots=True)
-class HolidayWish:
-    """Which holidays to import: those of the business's country (or a part of it) on these dates.
-
-    `eve_windows`: the hours of the days before, where holidays begin in the evening: [] closes them, None leaves
-    them as they are. Eves on weekdays on which the business is closed are left out: an override would open them.
-    """
-
-    first_day: date
-    last_day: date
-    eve_windows: Sequence[Sequence[str]] | None = None
-    subdivision: str | None = None
-    dry_run: bool = False
 
 
 def import_holidays(session: Session, business_id: int, wish: HolidayWish) -> HolidayImport:

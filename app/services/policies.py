@@ -132,4 +132,4 @@ def _existing(session: Session, business_id: int, resource_id: int | None) -> Sl
 
 
 def _details(row: SlotPolicyRow, zone: ZoneInfo) -> StoredPolicy:
-    return StoredPolicy(row.resource_id, row.policy, row.version, as_local(row.updated_at, zone))
+    return StoredPolicy(row.resource_id, row.policy, zone.key, row.version, as_local(row.updated_at, zone))

@@ -9,11 +9,10 @@ import pytest
 
 from app.domain.appointments import FindSlots
 from app.domain.businesses import NewBusiness
-from app.domain.calendar_settings import HolidayImport, ImportOutcome
+from app.domain.calendar_settings import HolidayImport, HolidayWish, ImportOutcome
 from app.domain.pages import PageRequest
 from app.errors import InvalidInput, NotFound, PolicyError
 from app.services import Services
-from app.services.holiday_import import HolidayWish
 from tests.factories import MONDAY, POLICY, SUNDAY, SomeBusiness, new_business
 
 ACTOR = "key:1"

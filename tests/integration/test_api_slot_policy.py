@@ -1,0 +1,83 @@
+"""Slot policies over REST."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.factories import POLICY
+from tests.integration.conftest import MakeApi
+
+WHOLE = {
+    "weekly_hours": {"sun": [["09:00", "12:00"], ["16:00", "24:00"]], "mon": [["22:00", "02:00"]]},
+    "breaks": {"sun": [["10:00", "10:30"]]},
+    "slot_size_min": 20,
+    "slot_step_min": 10,
+    "buffer_before_min": 5,
+    "buffer_after_min": 10,
+    "min_notice_min": 60,
+    "booking_window_days": 30,
+    "daily_limit": 12,
+}
+
+
+def test_the_whole_policy_goes_in_and_comes_out(api: MakeApi) -> None:
+    """Word for word, with whose it is, its zone and version."""
+    client = api()
+    answer = client.put("/slot-policy", WHOLE, version=1)
+    assert answer.status_code == 200
+    assert {**answer.json, **WHOLE} == answer.json
+    assert set(answer.json) - set(WHOLE) == {"resource_id", "timezone", "version", "updated_at"}
+    assert (answer.json["timezone"], answer.json["resource_id"]) == ("Asia/Jerusalem", None)
+    seen = client.get("/slot-policy")
+    assert (seen.json, seen.headers["ETag"]) == (answer.json, '"2"')
+    assert client.put("/slot-policy", WHOLE, version=1).status_code == 412
+    assert client.put("/slot-policy", WHOLE).status_code == 428
+
+
+def test_a_resource_gets_its_own_and_loses_it(api: MakeApi) -> None:
+    """404 as long as the business's holds for it."""
+    client = api()
+    path = f"/resources/{client.business.resources[0]}/slot-policy"
+    assert client.get(path).status_code == 404
+    made = client.put(path, WHOLE, headers={"If-Match": "*"})
+    assert (made.status_code, made.json["resource_id"]) == (200, client.business.resources[0])
+    assert client.delete(path, headers={"If-Match": '"7"'}).status_code == 412
+    assert client.delete(path).status_code == 204
+    assert client.get(path).status_code == 404
+    assert client.delete(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"slot_size_min": 0}, "slot_size_min"),
+        ({"slot_size_min": 1000, "buffer_after_min": 1000}, "slot_size_min"),
+        ({"weekly_hours": {"funday": []}}, "weekly_hours"),
+        ({"weekly_hours": {"mon": [["09:00"]]}}, "weekly_hours"),
+        ({"weekly_hours": {"mon": [["24:00", "10:00"]]}}, "weekly_hours"),
+        ({"weekly_hours": {"mon": [["9:00", "10:00"]]}}, "weekly_hours"),
+        ({"weekly_hours": None}, "weekly_hours"),
+        ({"timezone": "UTC"}, "timezone"),
+        ({"date_overrides": {}}, "date_overrides"),
+    ],
+)
+def test_a_bad_policy_is_named(api: MakeApi, changes: dict[str, Any], field: str) -> None:
+    """422, and the old one stays."""
+    client = api()
+    answer = client.put("/slot-policy", {**POLICY, **changes}, version=1)
+    assert answer.status_code == 422
+    assert answer.json["field"].partition(".")[0] == field
+    assert client.get("/slot-policy").headers["ETag"] == '"1"'
+
+
+def test_another_business_s_resource_is_not_found(api: MakeApi) -> None:
+    """To read, to set and to delete."""
+    client, other = api(), api()
+    path = f"/resources/{other.business.resources[0]}/slot-policy"
+    other.put(path, WHOLE, headers={"If-Match": "*"})
+    assert client.get(path).status_code == 404
+    assert client.put(path, WHOLE, version=1).status_code == 404
+    assert client.delete(path).status_code == 404
+    assert other.get(path).json["version"] == 1
