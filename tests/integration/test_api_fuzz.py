@@ -18,7 +18,9 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 @pytest.fixture(scope="module")
 def fuzzed(database_url: str) -> Iterator[WebProcess]:
     """A web process that may be asked as often as anybody likes."""
-    with running_web(database_url, API_RATE_LIMIT_PER_MIN="10000000", DB_POOL_SIZE="10") as process:
+    with running_web(
+        database_url, API_RATE_LIMIT_PER_MIN="10000000", DB_POOL_SIZE="10", DB_CONNECTION_LIMIT="40"
+    ) as process:
         yield process
 
 
