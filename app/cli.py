@@ -18,6 +18,7 @@ from app.domain.users import NewUser
 from app.errors import MoedError
 from app.schema import SchemaProblem, wait_for_schema
 from app.services import Services, services_of
+from app.services.demo_data import DEMO_PHONE_NUMBER, seed_demo_business
 
 ACTOR = "operator"
 EXIT_REFUSED = 2
@@ -71,6 +72,7 @@ def register(app: Flask) -> None:
     """Give `app` the commands."""
     app.cli.add_command(create_owner)
     app.cli.add_command(create_key)
+    app.cli.add_command(demo_data)
 
 
 @click.command("create-owner", cls=Command)
@@ -158,6 +160,24 @@ def create_key(
         "token": made.token,
     }
     click.echo(json.dumps(answer))
+
+
+@click.command("demo-data", cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@with_appcontext
+def demo_data(*, as_json: bool) -> None:
+    """Make the demo's business if it is not there yet, and a new API key that may do everything in it."""
+    services = ready_services()
+    business_id = seed_demo_business(services)
+    made = services.api_keys.create_key(
+        business_id, NewApiKey("demo-data", BUSINESS_SCOPES), ACTOR, BUSINESS_SCOPES
+    )
+    answer = {"business_id": business_id, "phone_number": DEMO_PHONE_NUMBER, "api_key": made.token}
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for name, value in answer.items():
+        click.echo(f"{name}: {value}")
 
 
 def ready_services() -> Services:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.errors import AlreadyExists
 from app.services import Services
 from app.services.businesses import NewBusiness
 
@@ -28,4 +29,12 @@ DEMO_BUSINESS = NewBusiness(
 def seed_demo_business(services: Services) -> int:
     """The id of the demo business, made if it is not there yet."""
     known = services.businesses.find_by_phone_number(DEMO_PHONE_NUMBER)
-    return services.businesses.create_business(DEMO_BUSINESS) if known is None else known
+    if known is not None:
+        return known
+    try:
+        return services.businesses.create_business(DEMO_BUSINESS)
+    except AlreadyExists:
+        known = services.businesses.find_by_phone_number(DEMO_PHONE_NUMBER)
+        if known is None:
+            raise
+        return known
