@@ -30,6 +30,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.db_pool_size)
+    app.config["PUBLIC_BASE_URL"] = settings.public_base_url
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS.parent), render_as_batch=False)
     with app.app_context():

@@ -15,9 +15,13 @@ from app.api import (
     appointment_types,
     blocks,
     businesses,
+    calendar_feeds,
+    calls,
     credential,
+    customers,
     date_overrides,
     error_handlers,
+    messages,
     resources,
     slot_policy,
 )
@@ -33,6 +37,10 @@ SECTIONS: tuple[Section, ...] = (
     resources.blueprint,
     appointment_types.blueprint,
     blocks.blueprint,
+    calls.blueprint,
+    messages.blueprint,
+    customers.blueprint,
+    calendar_feeds.blueprint,
 )
 """Every section, in the order of the documentation."""
 
