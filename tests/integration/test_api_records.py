@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import icalendar
+import jsonschema_rs
 import pytest
 from flask import Flask
 
@@ -280,3 +281,28 @@ def test_a_feed_that_breaks_a_rule_is_refused(api: MakeApi, body: dict[str, Any]
     client = api()
     assert client.post("/calendar-feeds", body).status_code == 422
     assert client.post("/calendar-feeds", {"name": "x", "resource_id": 10**12}).status_code == 404
+
+
+def test_what_is_answered_is_what_the_document_says(services: Services, api: MakeApi) -> None:
+    """Of real calls, messages and feeds: the fuzzer makes none of them."""
+    client = api()
+    for number in (DANA, None):
+        call_id = call(services, client.business, f"CA-{number}-{client.business.id}", number)
+        services.calls.append_timeline(client.business.id, call_id, [TimelineEntry(0, "call_started"), SAID])
+        leave(services, client.business, "Two\nlines", caller_number=number, call_id=call_id)
+    services.scheduling.book_appointment(booking(client.business, TEN, call_id=call_id))
+    services.calls.finish_stream(client.business.id, call_id, CallClosing(CallState.ENDED, "goodbye", 1, 1))
+    number = {"phone": DANA}
+    document = client.get("/openapi.json").json
+    for name, answer in (
+        ("CallList", client.get("/calls")),
+        ("CallWithTimeline", client.get(f"/calls/{call_id}")),
+        ("MessageList", client.get("/messages")),
+        ("CustomerExport", client.post("/customers/export", number)),
+        ("CreatedFeed", client.post("/calendar-feeds", {"name": "x"})),
+        ("CalendarFeedList", client.get("/calendar-feeds")),
+        ("Erasure", client.post("/customers/erase", number)),
+        ("CallWithTimeline", client.get(f"/calls/{call_id}")),
+    ):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema_rs.validate(schema, answer.json)
