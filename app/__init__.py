@@ -64,7 +64,7 @@ def _add_routes(app: Flask, settings: Settings) -> None:
     services = services_of(app)
     request_ids.register(app)
     error_handlers.register(app)
-    rest.register(app, settings.api_rate_limit_per_min)
+    rest.register(app, settings.api_rate_limit_per_min, secure_cookies=settings.secure_cookies)
     app.register_blueprint(health.health_blueprint(services.readiness.database_problems))
     if _takes_calls(settings):
         check, urls = request_check(settings), CallUrls.from_settings(settings)

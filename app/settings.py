@@ -56,6 +56,11 @@ class Settings:
         """Whether the rules for production hold (signatures can't be switched off, secrets are required)."""
         return self.moed_env == "production"
 
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether browsers send cookies over TLS only: always, but on a developer's machine without it."""
+        return self.production or not self.public_base_url.startswith("http://")
+
     def require(self, *names: str) -> None:
         """Raise `SettingsError` naming each of these fields that is empty."""
         missing = [name.upper() for name in names if not getattr(self, name)]

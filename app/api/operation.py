@@ -78,6 +78,7 @@ def operation(
     if_match: IfMatch | None = None,
     problems: tuple[int, ...] = (),
     public: bool = False,
+    shown_once: str | None = None,
 ) -> Callable[[View], View]:
     """Make a view an operation of the API.
 
@@ -86,6 +87,8 @@ def operation(
     * `answer`: the schema of the result (None: 204, or a `Response` that the view made); `page_of`: of each item
       of the `Page` that the view returns. `status` is 201 for a POST, else 200.
     * `versioned`: PUT and PATCH of a thing with a version: If-Match is required. `if_match` says so for others.
+    * `shown_once`: a field of the answer that is a secret: it is not stored for an Idempotency-Key, and null when
+      the answer is given again.
     * `problems`: statuses of refusals besides those that every operation has.
     """
     takes_query = query is not None
@@ -107,7 +110,7 @@ def operation(
             run = blueprint.arguments(body, location="json", arg_name="body", example=example_of(body))(run)
             run = _only_json(run)
         if method == "POST" and not public:
-            run = once(run)
+            run = once(run, shown_once)
         if not public:
             run = _admitting(run, scope, match)
         facts = Facts(method, summary, description, scope, answer, code, match, problems, public, body is not None)

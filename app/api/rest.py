@@ -12,6 +12,7 @@ from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
 from app.api import (
+    api_keys,
     appointment_types,
     blocks,
     businesses,
@@ -23,7 +24,9 @@ from app.api import (
     error_handlers,
     messages,
     resources,
+    session,
     slot_policy,
+    users,
 )
 from app.api.documentation import ID_SCHEMA, PROBLEM_TYPE, PROBLEMS, Problem
 from app.api.fields import IdConverter
@@ -41,6 +44,9 @@ SECTIONS: tuple[Section, ...] = (
     messages.blueprint,
     customers.blueprint,
     calendar_feeds.blueprint,
+    api_keys.blueprint,
+    users.blueprint,
+    session.blueprint,
 )
 """Every section, in the order of the documentation."""
 
@@ -110,8 +116,9 @@ class RestApi(Api):  # type: ignore[misc]  # flask-smorest is untyped
         return error_handlers.render_http_error(error)
 
 
-def register(app: Flask, requests_per_minute: int) -> None:
+def register(app: Flask, requests_per_minute: int, *, secure_cookies: bool = True) -> None:
     """Add the API to `app`."""
+    app.config[session.SECURE_COOKIES] = secure_cookies
     app.config["API_RATE"] = requests_per_minute
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     app.config["API_TITLE"] = "Moed"

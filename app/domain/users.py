@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.domain.access import Role
+from app.domain.access import Credential, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +47,6 @@ class NewSession:
     """A session that has just begun. Its token is shown once; it ends at `expires_at` at the latest."""
 
     user: UserDetails
+    credential: Credential = field(repr=False)
     expires_at: datetime
     token: str = field(repr=False)

@@ -38,7 +38,6 @@ MOST_BY_ADDRESS = 50
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _USE_IS_WRITTEN_EVERY = timedelta(minutes=1)
-_ACTOR = "user:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,7 @@ class Sessions:
                 raise Unauthenticated("the session is over")
             if ours.last_seen_at <= now - _USE_IS_WRITTEN_EVERY:
                 _note_use(session, ours, now)
-            scopes = ROLE_SCOPES[Role(user.role)]
-            return Credential(f"{_ACTOR}{user.id}", user.business_id, scopes, csrf_token(token))
+            return _credential(user, token)
 
     def log_out(self, token: str) -> None:
         """End a session; one that is over, or never was, is ended already."""
@@ -161,14 +159,14 @@ class Sessions:
             )
             session.add(ours)
             zone = zone_of(session, business_id)
-            begun = NewSession(user_details(user, zone), as_local(ours.expires_at, zone), token)
+            ends_at = as_local(ours.expires_at, zone)
+            begun = NewSession(user_details(user, zone), _credential(user, token), ends_at, token)
         log.info("logged in", business_id=business_id, user_id=begun.user.id)
         return begun
 
 
-def token_sha256(token: str) -> bytes:
-    """As which a session's token is stored."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+def _credential(user: User, token: str) -> Credential:
+    return Credential(f"user:{user.id}", user.business_id, ROLE_SCOPES[Role(user.role)], csrf_token(token))
 
 
 def csrf_token(token: str) -> str:

@@ -30,6 +30,8 @@ from app.services.tokens import sha256_of
 
 log = structlog.get_logger(__name__)
 
+WRITE_USERS = "users:write"
+
 MOST_PASSWORD_CHANGES = 10
 PASSWORD_WINDOW_S = 15 * 60
 
@@ -131,11 +133,14 @@ class Users:
         Users who set their own give the `current` one. Raises NotFound, InvalidInput, Forbidden (for a user who
         can do more than whoever asks), RateLimited, InvalidState (it was changed at the same moment).
         """
+        own = actor == f"user:{user_id}"
+        if not own and WRITE_USERS not in granted:
+            raise Forbidden(f"others' passwords need the scope {WRITE_USERS}")
         with self._db.reading(business_id) as session:
             user = _user(session, business_id, user_id)
             email, before, role = user.email, user.password_hash, Role(user.role)
         new = check_password("password", password, email)
-        if actor == f"user:{user_id}":
+        if own:
             self._check_current(user_id, before, current)
         else:
             _check_grant(role, granted)
