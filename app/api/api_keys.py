@@ -19,11 +19,12 @@ blueprint = section("API keys", "What programs use the API with.")
     "/api-keys",
     scope="api-keys:read",
     summary="List API keys",
+    query=schemas.ApiKeyFilter,
     page_of=schemas.ApiKeySchema,
 )
-def list_api_keys(caller: Caller) -> Page[ApiKeyDetails]:
-    """Revoked ones too, the oldest first."""
-    return services().api_keys.list_keys(caller.business_id, caller.page)
+def list_api_keys(caller: Caller, query: dict[str, Any]) -> Page[ApiKeyDetails]:
+    """The oldest first."""
+    return services().api_keys.list_keys(caller.business_id, caller.page, revoked=query["revoked"])
 
 
 @operation(
@@ -54,7 +55,7 @@ def create_api_key(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
     problems=(404,),
 )
 def get_api_key(caller: Caller, key_id: int) -> ApiKeyDetails:
-    """Revoked or not."""
+    """One that was not revoked."""
     return services().api_keys.get_key(caller.business_id, key_id)
 
 
@@ -64,7 +65,7 @@ def get_api_key(caller: Caller, key_id: int) -> ApiKeyDetails:
     "/api-keys/<id:key_id>",
     scope="api-keys:write",
     summary="Revoke an API key",
-    description="It works no more, from now on; it stays in the list. Again changes nothing.",
+    description="It works no more, from now on and for good, and stands among the revoked ones.",
     problems=(404,),
 )
 def revoke_api_key(caller: Caller, key_id: int) -> None:

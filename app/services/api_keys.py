@@ -88,13 +88,13 @@ class ApiKeys:
         log.info("API key made", business_id=business_id, key_id=details.id, actor=actor)
         return CreatedApiKey(details, token)
 
-    def list_keys(self, business_id: int, page: PageRequest) -> Page[ApiKeyDetails]:
-        """All keys, revoked ones too, oldest first."""
+    def list_keys(self, business_id: int, page: PageRequest, *, revoked: bool = False) -> Page[ApiKeyDetails]:
+        """The keys that were not revoked, or those that were; oldest first."""
         with self._db.reading(business_id) as session:
             zone = _zone_of(session, business_id)
             return read_page(
                 session,
-                select(ApiKey).where(ApiKey.business_id == business_id),
+                select(ApiKey).where(ApiKey.business_id == business_id, ApiKey.revoked_at.is_not(None) == revoked),
                 page,
                 (ApiKey.created_at, ApiKey.id),
                 lambda row: (row.created_at, row.id),
@@ -102,11 +102,11 @@ class ApiKeys:
             )
 
     def get_key(self, business_id: int, key_id: int) -> ApiKeyDetails:
-        """One key, revoked or not. Raises NotFound."""
+        """One key. Raises NotFound, for a revoked one too."""
         with self._db.reading(business_id) as session:
             zone = _zone_of(session, business_id)
             key = session.get(ApiKey, (business_id, key_id))
-            if key is None:
+            if key is None or key.revoked_at is not None:
                 raise NotFound("no such API key")
             return _details(key, zone)
 

@@ -59,14 +59,17 @@ def test_a_key_made_twice_with_one_idempotency_key_is_one(api: MakeApi, engine: 
 
 
 def test_a_revoked_key_is_a_401(api: MakeApi) -> None:
-    """At once; revoking it again is no error, and it stays in the list."""
+    """At once; revoking it again is no error, and it stands among those that were."""
     client = api()
     made = client.post("/api-keys", NEW).json
     for _ in range(2):
         revoked = client.delete(f"/api-keys/{made['id']}")
         assert (revoked.status_code, revoked.data) == (204, b"")
     assert use(client, made["token"]).status_code == 401
-    assert client.get(f"/api-keys/{made['id']}").json["revoked_at"] == "2026-11-22T08:00:00+02:00"
+    assert client.get(f"/api-keys/{made['id']}").status_code == 404
+    assert made["id"] not in [key["id"] for key in client.get("/api-keys").json["items"]]
+    (revoked,) = client.get("/api-keys", query_string={"revoked": "true"}).json["items"]
+    assert (revoked["id"], revoked["revoked_at"]) == (made["id"], "2026-11-22T08:00:00+02:00")
 
 
 def test_nobody_gives_a_scope_that_they_lack(api: MakeApi) -> None:

@@ -85,6 +85,10 @@ def test_a_revoked_key_is_refused_at_once_and_for_good(
     assert again == first
     with pytest.raises(Unauthenticated):
         services.api_keys.authenticate(made.token)
+    with pytest.raises(NotFound):
+        services.api_keys.get_key(business.id, made.details.id)
+    assert services.api_keys.list_keys(business.id, PageRequest()).items == ()
+    assert services.api_keys.list_keys(business.id, PageRequest(), revoked=True).items == (first,)
 
 
 def test_a_key_holds_until_the_instant_at_which_it_expires(

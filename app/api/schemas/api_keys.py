@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshmallow as ma
 
-from app.api.fields import identifier, instant, line
+from app.api.fields import Flag, identifier, instant, line
 from app.domain.access import BUSINESS_SCOPES
 
 SCOPE_NAMES = sorted(BUSINESS_SCOPES)
@@ -27,6 +27,15 @@ class NewApiKey(ma.Schema):
     scopes = scopes("What it may do: nothing that its maker may not")
     expires_at = instant(
         "When it expires; without it, never", "2036-11-23T10:00:00+02:00", allow_none=True, load_default=None
+    )
+
+
+class ApiKeyFilter(ma.Schema):
+    """Which keys to list."""
+
+    revoked = Flag(
+        load_default=False,
+        metadata={"description": "Those that were revoked instead of the others", "example": False},
     )
 
 
