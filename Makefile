@@ -1,6 +1,6 @@
 # `make` lists what there is. bin/demo and bin/test need nothing installed; the rest sets up .venv by itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup run unit test check lock replay
+.PHONY: help setup run unit test check lock bench replay
 
 TOOL := bin/setup -m
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
@@ -28,6 +28,9 @@ lock: ## compile requirements*.in to pinned, hashed files (UPGRADE=--upgrade for
 	$(TOOL) $(COMPILE) $(UPGRADE) requirements.in -o requirements.txt
 	$(TOOL) $(COMPILE) $(UPGRADE) requirements-demo.in -o requirements-demo.txt
 	$(TOOL) $(COMPILE) $(UPGRADE) requirements-dev.in -o requirements-dev.txt
+
+bench: ## measure: figures on stdout, one JSON object a line
+	bin/bench
 
 replay: ## feed a recorded call to the machine and print the commands: make replay FILE=tests/replays/…
 	$(TOOL) worker.call.replay "$(FILE)"
