@@ -27,6 +27,8 @@ from app.api import (
     session,
     slot_policy,
     users,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 from app.api.documentation import ID_SCHEMA, PROBLEM_TYPE, PROBLEMS, Problem
 from app.api.fields import IdConverter
@@ -47,6 +49,8 @@ SECTIONS: tuple[Section, ...] = (
     api_keys.blueprint,
     users.blueprint,
     session.blueprint,
+    webhook_endpoints.blueprint,
+    webhook_deliveries.blueprint,
 )
 """Every section, in the order of the documentation."""
 
