@@ -9,6 +9,7 @@ import icalendar
 import pytest
 from sqlalchemy import Engine, text
 
+from app.domain.appointments import ChangeStatus, RescheduleAppointment, Source
 from app.domain.feeds import CreatedFeed, NewFeed
 from app.domain.pages import PageRequest
 from app.errors import InvalidInput, InvalidState, NotFound
@@ -257,6 +258,30 @@ def test_a_version_is_known_by_its_etag(
     change(engine, business, "DELETE FROM blocks")
     etags.add(services.calendar_feeds.feed_of(made.token).etag)
     assert len(etags) == 4
+
+
+def test_each_change_raises_the_sequence(services: Services, business: SomeBusiness, clock: Clock) -> None:
+    """Of the same event: moved it is there alone, cancelled it is there as cancelled, erased without a name."""
+    made = services.scheduling.book_appointment(booking(business, TEN))
+    token = feed(services, business, shows_names=True).token
+    seen = events(services, token)
+    for change_it in (
+        lambda: services.scheduling.reschedule_appointment(
+            RescheduleAppointment(business.id, made.id, local(MONDAY, "12:00"), Source.API)
+        ),
+        lambda: services.scheduling.cancel_appointment(ChangeStatus(business.id, made.id, Source.API)),
+        lambda: services.privacy.erase_customer(business.id, "+972521234567", Source.API, "key:1"),
+    ):
+        clock.advance(minutes=1)
+        change_it()
+        seen += events(services, token)
+    assert [event["SEQUENCE"] for event in seen] == [0, 1, 2, 3]
+    assert len({event["UID"] for event in seen}) == 1
+    assert [event.start.hour for event in seen] == [10, 12, 12, 12]
+    assert [event["STATUS"] for event in seen] == ["CONFIRMED", "CONFIRMED", "CANCELLED", "CANCELLED"]
+    assert [event["SUMMARY"] for event in seen[2:]] == ["Appointment 1001: Dana Levi", "Appointment 1001: erased"]
+    changed = [event["LAST-MODIFIED"].dt for event in seen]
+    assert changed == [changed[0] + timedelta(minutes=minute) for minute in range(4)]
 
 
 def test_a_uid_is_the_same_in_every_feed_and_no_other_appointment_s(
