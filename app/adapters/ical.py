@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, Event, Timezone, TimezoneDaylight, TimezoneStandard, vDuration, vText
+from icalendar import Calendar, Timezone, TimezoneDaylight, TimezoneStandard, vDuration, vText
+from icalendar.parser import Contentline
 
 from app.domain.feeds import FeedContents, FeedEvent
 
@@ -18,14 +19,17 @@ FORM = 1
 
 _PRODUCT = "-//Moed//Calendar feed//EN"
 _END = b"END:VCALENDAR\r\n"
-_AT_A_TIME = 50
+_AT_A_TIME = 100
+_LONGEST_LINE = 75  # bytes (RFC 5545, 3.1)
+_UTC = "%Y%m%dT%H%M%SZ"
+_WALL = "%Y%m%dT%H%M%S"
 
 
 def render(contents: FeedContents, pause: Callable[[], object]) -> bytes:
-    """The file. An event takes about a third of a millisecond, so `pause` is called now and then."""
+    """The file; `pause` is called every few milliseconds."""
     pieces = [_head(contents)]
     for number, event in enumerate(contents.events, 1):
-        pieces.append(_event(event, contents.zone).to_ical())
+        pieces.append(_event(event, contents.zone))
         if number % _AT_A_TIME == 0:
             pause()
     return b"".join([*pieces, _END])
@@ -85,31 +89,47 @@ def _changes(zone: ZoneInfo, begins_at: datetime, ends_at: datetime) -> Iterator
         begins_at += timedelta(days=1)
 
 
-def _event(given: FeedEvent, zone: ZoneInfo) -> Event:
-    event = Event()
-    event.add("uid", given.uid)
-    event.add("sequence", given.sequence)
+def _event(event: FeedEvent, zone: ZoneInfo) -> bytes:
+    """Written by hand: built from icalendar's components, ten thousand events take five seconds and not half a one."""
     # Without METHOD, DTSTAMP too says when the event was last changed (RFC 5545, 3.8.7.2).
-    event.add("dtstamp", given.changed_at.astimezone(UTC))
-    event.add("last-modified", given.changed_at.astimezone(UTC))
-    starts_at, ends_at = _written(zone, given.starts_at, given.ends_at)
-    event.add("dtstart", starts_at)
-    event.add("dtend", ends_at)
-    event.add("summary", _one_line(given.summary))
-    if given.location:
-        event.add("location", _one_line(given.location))
-    if given.status is not None:
-        event.add("status", given.status)
-    event.add("transp", "TRANSPARENT" if given.status == "CANCELLED" else "OPAQUE")
-    return event
+    changed_at = event.changed_at.astimezone(UTC).strftime(_UTC)
+    starts_at, ends_at = _written(zone, event.starts_at, event.ends_at)
+    lines = [
+        "BEGIN:VEVENT",
+        f"UID:{event.uid}",
+        f"SEQUENCE:{event.sequence}",
+        f"DTSTAMP:{changed_at}",
+        f"LAST-MODIFIED:{changed_at}",
+        f"DTSTART{starts_at}",
+        f"DTEND{ends_at}",
+        _text("SUMMARY", event.summary),
+        f"TRANSP:{'TRANSPARENT' if event.status == 'CANCELLED' else 'OPAQUE'}",
+    ]
+    if event.location:
+        lines.append(_text("LOCATION", event.location))
+    if event.status is not None:
+        lines.append(f"STATUS:{event.status}")
+    lines.append("END:VEVENT\r\n")
+    return "\r\n".join(lines).encode()
 
 
-def _written(zone: ZoneInfo, *moments: datetime) -> list[datetime]:
+def _written(zone: ZoneInfo, *moments: datetime) -> list[str]:
     """Wall clock with TZID, but UTC in the hour that comes twice: written by wall clock it would be the first one
     (RFC 5545, 3.3.5).
     """
     local = [moment.astimezone(zone) for moment in moments]
-    return [moment.astimezone(UTC) for moment in local] if any(moment.fold for moment in local) else local
+    if any(moment.fold for moment in local):
+        return [f":{moment.astimezone(UTC).strftime(_UTC)}" for moment in local]
+    return [f";TZID={zone.key}:{moment.strftime(_WALL)}" for moment in local]
+
+
+def _text(name: str, text: str) -> str:
+    """A line with what is special in it escaped, folded if it is long."""
+    line = f"{name}:{vText(_one_line(text)).to_ical().decode()}"
+    if len(line.encode()) <= _LONGEST_LINE:
+        return line
+    folded: bytes = Contentline(line).to_ical()  # type: ignore[no-untyped-call]
+    return folded.decode()
 
 
 def _one_line(text: str) -> str:
