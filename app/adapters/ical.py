@@ -90,7 +90,7 @@ def _changes(zone: ZoneInfo, begins_at: datetime, ends_at: datetime) -> Iterator
 
 
 def _event(event: FeedEvent, zone: ZoneInfo) -> bytes:
-    """Written by hand: built from icalendar's components, ten thousand events take five seconds and not half a one."""
+    """Written by hand: of icalendar's components, ten thousand events take five seconds and not half a one."""
     # Without METHOD, DTSTAMP too says when the event was last changed (RFC 5545, 3.8.7.2).
     changed_at = event.changed_at.astimezone(UTC).strftime(_UTC)
     starts_at, ends_at = _written(zone, event.starts_at, event.ends_at)

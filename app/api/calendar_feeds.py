@@ -51,6 +51,7 @@ def list_calendar_feeds(caller: Caller) -> Page[CalendarFeed]:
     body=NewCalendarFeed,
     answer=CreatedFeedSchema,
     problems=(404,),
+    shown_once="url",
 )
 def create_calendar_feed(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
     """Its URL is in this answer and nowhere else."""

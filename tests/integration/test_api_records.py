@@ -234,6 +234,15 @@ def test_a_feed_is_made_read_and_removed(services: Services, app: Flask, api: Ma
     assert client.delete(f"/calendar-feeds/{made['id']}").status_code == 404
 
 
+def test_a_feed_s_url_is_told_once(services: Services, api: MakeApi) -> None:
+    """Not to whoever sends the same Idempotency-Key again: only its hash is stored."""
+    client = api()
+    asked = {"json": {"name": "Room 1"}, "headers": {"Idempotency-Key": "feed-1"}}
+    first, second = client.post("/calendar-feeds", **asked), client.post("/calendar-feeds", **asked)
+    assert first.json["url"] is not None
+    assert second.json == {**first.json, "url": None}
+
+
 def test_a_feed_that_was_seen_is_not_sent_again(services: Services, app: Flask, api: MakeApi) -> None:
     """304 for any of the ETags that the program has, until something changes."""
     client = api()
