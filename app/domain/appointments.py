@@ -124,6 +124,14 @@ class DayAvailability:
 
 
 @dataclass(frozen=True, slots=True)
+class Availability:
+    """A range of local dates, in the business's IANA zone."""
+
+    timezone: str
+    days: tuple[DayAvailability, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BookAppointment:
     """The one command that books, whichever door it comes through.
 

@@ -48,7 +48,7 @@ def phone_number(field: str, value: str) -> str:
 
 def local_phone_number(field: str, value: str, country: str) -> str:
     """A telephone number in E.164, or as it is dialled in `country` (ISO 3166); as E.164."""
-    trimmed = value.strip()
+    trimmed = value.strip(" ")
     try:
         if not _DIALLED.fullmatch(trimmed):
             raise InvalidInput(field, "must be a telephone number")

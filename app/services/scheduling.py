@@ -14,10 +14,10 @@ from app.domain.appointments import (
     AppointmentChange,
     AppointmentDetails,
     AppointmentFilter,
+    Availability,
     BookAppointment,
     ChangeStatus,
     ConfirmHold,
-    DayAvailability,
     FindAvailability,
     FindSlots,
     FreeSlot,
@@ -76,13 +76,13 @@ class Scheduling:
             shape = read_shape(session, wish.business_id, wish.appointment_type_id)
             return self._finder(session, wish.business_id, shape).search(wish)
 
-    def list_availability(self, wanted: FindAvailability) -> tuple[DayAvailability, ...]:
+    def list_availability(self, wanted: FindAvailability) -> Availability:
         """Every free start of each date, or why it has none. Raises as `find_slots` does."""
         _check_days(wanted)
         with self._db.reading(wanted.business_id) as session:
             shape = read_shape(session, wanted.business_id, wanted.appointment_type_id)
             finder = self._finder(session, wanted.business_id, shape, wanted.resource_id)
-            return finder.by_day(wanted.first_day, wanted.last_day)
+            return Availability(finder.timezone, finder.by_day(wanted.first_day, wanted.last_day))
 
     def book_appointment(self, command: BookAppointment) -> AppointmentDetails:
         """Book a start.

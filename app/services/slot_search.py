@@ -29,6 +29,11 @@ class SlotFinder:
         self._rules = rules
         self._today = rules.day_of(now)
 
+    @property
+    def timezone(self) -> str:
+        """The business's IANA zone."""
+        return self._rules.zone.key
+
     def search(self, wish: FindSlots) -> SlotSearch:
         """The offers for a wish that `Scheduling` has checked."""
         if wish.day is None:

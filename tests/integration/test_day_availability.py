@@ -34,7 +34,9 @@ def days_of(
 ) -> tuple[DayAvailability, ...]:
     """Some days in a row."""
     last = first + (days - 1) * ONE_DAY
-    return services.scheduling.list_availability(FindAvailability(business.id, first, last, **wanted))
+    found = services.scheduling.list_availability(FindAvailability(business.id, first, last, **wanted))
+    assert found.timezone == "Asia/Jerusalem"
+    return found.days
 
 
 def test_every_day_of_the_range_comes_with_its_starts_or_a_reason(
