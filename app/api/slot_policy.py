@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.api.operation import Caller, operation, section, services
-from app.api.schemas.slot_policy import SlotPolicy, StoredPolicySchema
+from app.api.schemas.availability import AvailabilitySchema
+from app.api.schemas.slot_policy import SlotPolicy, SlotPolicyTrial, StoredPolicySchema
+from app.domain.appointments import Availability
 from app.domain.calendar_settings import StoredPolicy
 
 blueprint = section("Slot policy", "When appointments are given: opening hours, length, buffers, limits.")
@@ -90,3 +92,20 @@ def put_resource_slot_policy(caller: Caller, resource_id: int, body: dict[str, A
 def delete_resource_slot_policy(caller: Caller, resource_id: int) -> None:
     """Its own is gone."""
     services().policies.delete_policy(caller.business_id, resource_id, caller.expected_version, caller.actor)
+
+
+@operation(
+    blueprint,
+    "POST",
+    "/slot-policy/preview",
+    scope="slot-policy:read",
+    summary="See what would be free under another slot policy",
+    description="Nothing is stored. At most 31 days, with appointments, blocks and date overrides as they are.",
+    body=SlotPolicyTrial,
+    answer=AvailabilitySchema,
+    status=200,
+    problems=(404,),
+)
+def preview_slot_policy(caller: Caller, body: dict[str, Any]) -> Availability:
+    """Of the resources for which the policy would hold."""
+    return services().policies.preview_policy(caller.business_id, **body)

@@ -81,7 +81,7 @@ def build_services(
     hasher = hasher or Argon2Hasher()
     return Services(
         businesses=Businesses(database),
-        policies=SlotPolicies(database),
+        policies=SlotPolicies(database, now),
         date_overrides=DateOverrides(database),
         resources=Resources(database, now),
         appointment_types=AppointmentTypes(database),

@@ -155,11 +155,17 @@ def resources_of_type(session: Session, business_id: int, appointment_type_id: i
     return frozenset(listed) or None
 
 
-def read_rules(session: Session, business_id: int, shape: Shape = AS_THE_POLICY_SAYS) -> Rules:
+def read_rules(
+    session: Session,
+    business_id: int,
+    shape: Shape = AS_THE_POLICY_SAYS,
+    trial: Mapping[int | None, dict[str, Any]] | None = None,
+) -> Rules:
     """Policies and date overrides of every active resource that can take the shape.
 
     All overrides, also past ones: open time that never closes has its grid from the last one.
-    A resource without any policy can't be booked.
+    A resource without any policy can't be booked. `trial` has policies, by owner, that are tried instead of those
+    that are stored.
     """
     zone = zone_of(session, business_id)
     policies: dict[int | None, dict[str, Any]] = {}
@@ -167,6 +173,7 @@ def read_rules(session: Session, business_id: int, shape: Shape = AS_THE_POLICY_
         select(SlotPolicyRow.resource_id, SlotPolicyRow.policy).where(SlotPolicyRow.business_id == business_id)
     ):
         policies[resource_id] = policy
+    policies.update(trial or {})
     overrides = _read_overrides(session, business_id)
     active = session.scalars(
         select(Resource.id).where(Resource.business_id == business_id, Resource.active).order_by(Resource.id)

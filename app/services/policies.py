@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,20 +12,25 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.domain.appointments import Availability
 from app.domain.availability import SlotPolicy
 from app.domain.calendar_settings import StoredPolicy
 from app.errors import NotFound, PolicyError
 from app.models import SlotPolicyRow
-from app.services.calendars import as_local, lock_calendar, zone_of
+from app.services import checks
+from app.services.calendars import as_local, lock_calendar, read_rules, zone_of
 from app.services.database import Database
 from app.services.footprints import some_type_is_too_long
 from app.services.resources import resource_row
 from app.services.rows import check_version
+from app.services.slot_search import SlotFinder
 
 log = structlog.get_logger(__name__)
 
 NOT_YET = 0
 """The version of a policy that is not there: who expects it, wants to make the first one."""
+
+MOST_PREVIEW_DAYS = 31
 
 _KEPT_ELSEWHERE = ("timezone", "date_overrides")
 
@@ -34,8 +41,9 @@ class SlotPolicies:
     `timezone` is the business's, `date_overrides` have a service of their own.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._db = database
+        self._now = now
 
     def get_policy(self, business_id: int, resource_id: int | None = None) -> StoredPolicy:
         """The business's policy, or a resource's own. Raises NotFound, also for a resource without its own."""
@@ -69,6 +77,30 @@ class SlotPolicies:
             check_version(row.version, expected_version)
             session.delete(row)
         log.info("slot policy deleted", business_id=business_id, resource_id=resource_id, actor=actor)
+
+    def preview_policy(
+        self,
+        business_id: int,
+        policy: Mapping[str, Any],
+        first_day: date,
+        last_day: date,
+        resource_id: int | None = None,
+    ) -> Availability:
+        """What would be free on these dates, at most 31, under a policy that is not stored.
+
+        Of the resources for which it would hold: those without a policy of their own, or the one that is named.
+        Raises PolicyError, InvalidInput, NotFound.
+        """
+        checks.day_range(first_day, last_day, MOST_PREVIEW_DAYS)
+        with self._db.reading(business_id) as session:
+            zone = zone_of(session, business_id)
+            tried = checked_policy(policy, zone.key)
+            if resource_id is not None:
+                resource_row(session, business_id, resource_id)
+            rules = read_rules(session, business_id, trial={resource_id: tried})
+            governed = tuple(b for b in rules.bookables if rules.owners[b.resource_id] == resource_id)
+            finder = SlotFinder(session, replace(rules, bookables=governed), self._now())
+            return Availability(zone.key, finder.by_day(first_day, last_day))
 
 
 def checked_policy(policy: Mapping[str, Any], timezone: str) -> dict[str, Any]:

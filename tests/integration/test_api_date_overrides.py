@@ -27,7 +27,7 @@ def test_a_range_is_set_listed_and_deleted(api: MakeApi) -> None:
         "name": "Outing",
         "imported": False,
     }
-    part = client.get("/date-overrides", query_string={"first_day": "2026-12-02", "last_day": "2026-12-03"})
+    part = client.get("/date-overrides", query_string={"from": "2026-12-02", "to": "2026-12-03"})
     assert part.json["items"] == made.json["items"][1:]
     assert client.delete(f"/date-overrides/{first['id']}").status_code == 204
     assert client.delete(f"/date-overrides/{first['id']}").status_code == 404

@@ -81,3 +81,35 @@ def test_another_business_s_resource_is_not_found(api: MakeApi) -> None:
     assert client.put(path, WHOLE, version=1).status_code == 404
     assert client.delete(path).status_code == 404
     assert other.get(path).json["version"] == 1
+
+
+def test_a_policy_can_be_tried_without_storing_it(api: MakeApi) -> None:
+    """A key that only reads may; the answer is like availability's."""
+    client = api("slot-policy:read")
+    trial = {"policy": WHOLE, "first_day": "2026-11-29", "last_day": "2026-11-29"}
+    answer = client.post("/slot-policy/preview", trial)
+    assert (answer.status_code, answer.json["timezone"]) == (200, "Asia/Jerusalem")
+    (day,) = answer.json["days"]
+    assert day["slots"][0] == {
+        "starts_at": "2026-11-29T09:00:00+02:00",
+        "ends_at": "2026-11-29T09:20:00+02:00",
+        "resource_id": client.business.resources[0],
+    }
+    assert (day["refusal_code"], day["message"]) == (None, None)
+    assert client.get("/slot-policy").json["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"policy": {**WHOLE, "slot_size_min": 1441}}, "policy"),
+        ({"last_day": "2026-12-30"}, "last_day"),
+        ({"first_day": None}, "first_day"),
+    ],
+)
+def test_a_bad_trial_is_named(api: MakeApi, changes: dict[str, Any], field: str) -> None:
+    """422."""
+    trial = {"policy": WHOLE, "first_day": "2026-11-29", "last_day": "2026-11-29", **changes}
+    answer = api().post("/slot-policy/preview", trial)
+    assert answer.status_code == 422
+    assert answer.json["field"].partition(".")[0] == field

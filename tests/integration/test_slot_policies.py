@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from app.domain.appointments import FindSlots
-from app.errors import NotFound, PolicyError, StaleVersion
+from app.domain.appointments import FindAvailability, FindSlots
+from app.errors import InvalidInput, NotFound, PolicyError, StaleVersion
 from app.services import Services
 from app.services.policies import NOT_YET
-from tests.factories import MONDAY, POLICY, SomeBusiness, new_business
+from tests.factories import MONDAY, POLICY, SomeBusiness, booking, local, new_business
 
 ACTOR = "key:1"
 
@@ -126,3 +126,56 @@ def test_another_business_s_resource_is_not_found(services: Services, business: 
         services.policies.delete_policy(business.id, theirs, None, ACTOR)
     with pytest.raises(NotFound):
         services.policies.get_policy(2**40)
+
+
+def previewed(services: Services, business: SomeBusiness, resource_id: int | None = None, **policy: Any) -> Any:
+    answer = services.policies.preview_policy(business.id, {**POLICY, **policy}, MONDAY, MONDAY, resource_id)
+    return answer.days[0]
+
+
+def test_a_preview_tells_what_storing_it_would_offer(services: Services, business: SomeBusiness) -> None:
+    """With what is booked, blocked and overridden; and nothing is stored."""
+    services.scheduling.book_appointment(booking(business, local(MONDAY, "09:00")))
+    services.blocks.create_block(business.id, local(MONDAY, "12:00"), local(MONDAY, "13:00"), ACTOR)
+    tuesday = MONDAY + timedelta(days=1)
+    services.date_overrides.set_overrides(business.id, tuesday, tuesday, [["20:00", "21:00"]], ACTOR)
+    policy = {**POLICY, "slot_size_min": 60, "breaks": {"mon": [["15:00", "16:00"]]}}
+    preview = services.policies.preview_policy(business.id, policy, MONDAY, tuesday)
+    assert services.policies.get_policy(business.id).version == 1
+    assert preview.timezone == "Asia/Jerusalem"
+    hours = [[slot.starts_at.hour for slot in day.slots] for day in preview.days]
+    assert hours == [[10, 11, 13, 14, 16], [20]]
+    services.policies.put_policy(business.id, policy, None, ACTOR)
+    assert services.scheduling.list_availability(FindAvailability(business.id, MONDAY, tuesday)) == preview
+
+
+def test_a_preview_is_of_those_for_whom_it_would_hold(services: Services) -> None:
+    """The business's: of resources without their own; a resource's own: of it alone."""
+    business = new_business(services, resources=("Room 1", "Room 2"))
+    one, two = business.resources
+    services.policies.put_policy(business.id, POLICY, None, ACTOR, resource_id=two)
+    assert {slot.resource_id for slot in previewed(services, business).slots} == {one}
+    for room in (one, two):
+        own = previewed(services, business, room, weekly_hours={"mon": [["20:00", "20:30"]]})
+        assert [(slot.starts_at.hour, slot.resource_id) for slot in own.slots] == [(20, room)]
+
+
+def test_a_preview_says_why_a_day_is_empty(services: Services, business: SomeBusiness) -> None:
+    """In the words of every other door; also where nobody could be booked."""
+    assert previewed(services, business, booking_window_days=0).refusal_code == "beyond_window"
+    assert previewed(services, new_business(services, resources=())).refusal_code == "outside_hours"
+
+
+@pytest.mark.parametrize(
+    ("changes", "days", "field"),
+    [({"slot_size_min": 0}, 0, "slot_size_min"), ({}, 31, "last_day"), ({}, -1, "last_day")],
+)
+def test_a_bad_preview_is_refused_by_field(
+    services: Services, business: SomeBusiness, changes: dict[str, Any], days: int, field: str
+) -> None:
+    """The policy's fields as when it is stored; at most 31 dates."""
+    with pytest.raises(InvalidInput) as caught:
+        services.policies.preview_policy(business.id, {**POLICY, **changes}, MONDAY, MONDAY + timedelta(days=days))
+    assert caught.value.field == field
+    with pytest.raises(NotFound):
+        previewed(services, business, new_business(services).resources[0])

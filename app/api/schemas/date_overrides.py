@@ -49,8 +49,8 @@ class NewDateOverrides(ma.Schema):
 class DateOverrideFilter(ma.Schema):
     """Which date overrides to list."""
 
-    first_day = day("Not before")
-    last_day = day("Not after", "2026-11-24")
+    first_day = day("Not before", data_key="from")
+    last_day = day("Not after", "2026-11-24", data_key="to")
     resource_id = identifier("Those that hold for this resource: its own and the business's", in_query=True)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from app.api.fields import BodyWhole, instant, version, zone_name
+from app.api.fields import BodyWhole, day, identifier, instant, version, zone_name
 from app.api.schemas.answers import AnswerSchema
 from app.api.schemas.windows import windows
 from app.domain.calendar_settings import StoredPolicy
@@ -86,3 +86,12 @@ class StoredPolicySchema(AnswerSchema, SlotPolicy):
             "version": stored.version,
             "updated_at": stored.updated_at,
         }
+
+
+class SlotPolicyTrial(ma.Schema):
+    """A policy to try, and on which dates."""
+
+    policy = ma.fields.Nested(SlotPolicy, required=True, metadata={"description": "The policy to try"})
+    first_day = day("The first date", required=True)
+    last_day = day("The last date, at most 30 days after the first", "2026-11-29", required=True)
+    resource_id = identifier("As this resource's own; null: as the business's", allow_none=True)
