@@ -74,14 +74,6 @@ class Idempotency:
                 .execution_options(synchronize_session=False)
             )
 
-    def forget_old(self, business_id: int) -> int:
-        """Delete what is older than a day; how many. For the process that tidies up."""
-        old = delete(IdempotencyKey).where(
-            IdempotencyKey.business_id == business_id, IdempotencyKey.created_at <= self._now() - KEPT_FOR
-        )
-        with self._db.tenant(business_id) as session:
-            return len(session.scalars(old.returning(IdempotencyKey.key)).all())
-
 
 def _answer_or_take_over(row: IdempotencyKey, request_sha256: bytes, now: datetime) -> StoredAnswer | None:
     """What the row, which is locked, means for the same key again."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, func
+from sqlalchemy import case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.errors import RateLimited
@@ -16,6 +16,9 @@ from app.services.scheduling import utc_now
 from app.services.tokens import sha256_of
 
 LONGEST_WINDOW = timedelta(days=1)
+
+AT_ONCE = 5000
+"""Rows of one transaction of `forget_old`: it must end within the statement timeout."""
 
 
 class Limits:
@@ -52,6 +55,13 @@ class Limits:
 
     def forget_old(self) -> int:
         """Delete counts whose window is over, whatever its length; how many. For the process that tidies up."""
-        stale = delete(RateLimit).where(RateLimit.window_starts_at <= self._now() - LONGEST_WINDOW)
-        with self._db.shared() as session:
-            return len(session.scalars(stale.returning(RateLimit.bucket)).all())
+        stale = RateLimit.window_starts_at <= self._now() - LONGEST_WINDOW
+        some = select(RateLimit.bucket).where(stale).limit(AT_ONCE).with_for_update(skip_locked=True)
+        count = 0
+        while True:
+            with self._db.shared() as session:
+                gone = delete(RateLimit).where(RateLimit.bucket.in_(some)).returning(RateLimit.bucket)
+                deleted = len(session.scalars(gone.execution_options(synchronize_session=False)).all())
+            count += deleted
+            if deleted < AT_ONCE:
+                return count

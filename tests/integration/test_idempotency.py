@@ -7,13 +7,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine, text
 
 from app.domain.access import OPERATOR
 from app.domain.idempotency import StoredAnswer
 from app.errors import IdempotencyConflict, IdempotencyInFlight, InvalidInput
 from app.services import Services
-from tests.factories import Clock, SomeBusiness, as_tenant, new_business
+from tests.factories import Clock, SomeBusiness, new_business
 
 OWNER = "key:1"
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
@@ -146,21 +145,6 @@ def test_a_key_is_its_sender_s_alone(services: Services, business: SomeBusiness)
     services.idempotency.abandon(OPERATOR, OWNER, KEY)
     assert services.idempotency.begin(OPERATOR, OWNER, KEY, HASH) is None
     assert begin(services, business) == ANSWER
-
-
-def test_old_keys_are_forgotten(services: Services, business: SomeBusiness, clock: Clock, engine: Engine) -> None:
-    """Of one business, a day after they came; younger ones stay."""
-    other = new_business(services)
-    begin(services, other)
-    begin(services, business)
-    finish(services, business)
-    clock.advance(hours=23)
-    begin(services, business, "younger")
-    clock.advance(hours=1)
-    assert services.idempotency.forget_old(business.id) == 1
-    with as_tenant(engine, business.id) as connection:
-        assert connection.scalars(text("SELECT key FROM idempotency_keys")).all() == ["younger"]
-    assert services.idempotency.forget_old(other.id) == 1
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "\x00", "מפתח", "\ud800"])
