@@ -30,6 +30,8 @@ _NEAREST_FIRST = (
     "closed_date",
     "beyond_window",
 )
+NEAREST = _NEAREST_FIRST[0]
+"""No other refusal is told where a resource has this one."""
 
 # A footprint is at most a day long (a CHECK of the table), so nothing that began earlier reaches in.
 LONGEST_FOOTPRINT = timedelta(hours=24)
@@ -50,11 +52,16 @@ class BusyTimes:
         own = self._by_resource[bookable.resource_id]
         if bookable.policy.daily_limit is None:
             return own
+        if bookable.resource_id not in self._with_sharing:
+            self._with_sharing[bookable.resource_id] = own + self._sharing(bookable)
+        return self._with_sharing[bookable.resource_id]
+
+    def _sharing(self, bookable: Bookable) -> list[Busy]:
         owner = self.rules.owners[bookable.resource_id]
         sharing = (
             other for other, whose in self.rules.owners.items() if whose == owner and other != bookable.resource_id
         )
-        return own + [
+        return [
             Busy(busy.starts_at, busy.starts_at)
             for other in sharing
             for busy in self._by_resource[other]
@@ -79,6 +86,10 @@ class BusyTimes:
             and busy.ends_at + timedelta(minutes=busy.buffer_after_min) > begin
             for busy in self._by_resource[bookable.resource_id]
         )
+
+    @cached_property
+    def _with_sharing(self) -> dict[int, list[Busy]]:
+        return {}
 
     @cached_property
     def _by_resource(self) -> defaultdict[int, list[Busy]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice, repeat
 
 from sqlalchemy.orm import Session
 
 from app.domain.appointments import DayAvailability, FindSlots, FreeSlot, SlotSearch
-from app.domain.availability import Refusal, explain, free_slots
-from app.services.busy_times import BusyTimes, decide, nearest, read_busy
+from app.domain.availability import Refusal, free_slots
+from app.services.busy_times import BusyTimes, decide, read_busy
 from app.services.calendars import Bookable, Rules
+from app.services.day_reasons import DayReasons
 
 ONE_DAY = timedelta(days=1)
 CHUNK_DAYS = 31
@@ -50,13 +50,8 @@ class SlotFinder:
         }
         for slot in self._offered(busy, first, last):
             found[slot.starts_at.date()].append(slot)
-        return tuple(self._described(day, slots, busy) for day, slots in found.items())
-
-    def _described(self, day: date, slots: list[FreeSlot], busy: BusyTimes) -> DayAvailability:
-        if slots:
-            return DayAvailability(day, tuple(slots))
-        refusal = self._refusal_of(day, busy)
-        return DayAvailability(day, (), refusal.code, refusal.message)
+        reasons = DayReasons(busy, first, last, self._now)
+        return tuple(_described(day, slots, reasons) for day, slots in found.items())
 
     def _on_any_day(self, at: time | None, limit: int) -> SlotSearch:
         fitting = list(islice(self._from(self._today, lambda slot: at in (None, _wall(slot))), limit))
@@ -135,19 +130,7 @@ class SlotFinder:
         return answer.code if isinstance(answer, Refusal) else None
 
     def _why_not_on(self, day: date) -> str:
-        return self._refusal_of(day, self._busy(day, day)).code
-
-    def _refusal_of(self, day: date, busy: BusyTimes) -> Refusal:
-        """Why a day without a free start has none: what is said of the last start that its hours have."""
-        noon = self._instant(day, time(12))
-        refusals = []
-        for bookable in self._rules.bookables:
-            open_hours = replace(bookable.policy, min_notice_min=0, booking_window_days=None, daily_limit=None)
-            starts = free_slots(open_hours, [], day, day, noon - timedelta(days=2))
-            last = starts[-1].starts_at if starts else noon
-            refusal = explain(bookable.policy, busy.of(bookable), last, self._now)
-            refusals += [refusal] if refusal else []
-        return nearest(refusals)
+        return DayReasons(self._busy(day, day), day, day, self._now).of(day).code
 
     def _instant(self, day: date, at: time) -> datetime:
         """The first instant with this wall time; in a gap, with the offset before it (PEP 495, fold 0)."""
@@ -156,3 +139,10 @@ class SlotFinder:
 
 def _wall(slot: FreeSlot) -> time:
     return slot.starts_at.time()
+
+
+def _described(day: date, slots: list[FreeSlot], reasons: DayReasons) -> DayAvailability:
+    if slots:
+        return DayAvailability(day, tuple(slots))
+    refusal = reasons.of(day)
+    return DayAvailability(day, (), refusal.code, refusal.message)
