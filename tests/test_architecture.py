@@ -33,6 +33,7 @@ FORBIDDEN = {
     "app.api": {"app.models", "sqlalchemy", "psycopg2"},
     "app.voice": {"app.models", "sqlalchemy", "psycopg2"},
     "app.dashboard": {"app.models", "sqlalchemy", "psycopg2"},
+    "app.outbox": {"app.api", "app.voice", "app.dashboard", "app.models", "sqlalchemy", "psycopg2", "gevent"},
     "worker": {"app.api", "app.voice", "app.dashboard", "app.models", "sqlalchemy", "psycopg2", "asyncio"},
 }
 # Package -> all that it may import beside the standard library.

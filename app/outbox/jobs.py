@@ -32,6 +32,7 @@ def jobs_of(services: Services) -> tuple[Job, ...]:
         Job("forget_sessions", 900, tidy.forget_sessions),
         Job("forget_media_tokens", 900, tidy.forget_media_tokens),
         Job("forget_events", 3600, tidy.forget_events),
+        Job("expire_holds", 60, services.scheduling.expire_holds),
         Job("purge_transcripts", 300, services.privacy.purge_everywhere),
         Job("forget_counts", 900, services.limits.forget_old),
     )

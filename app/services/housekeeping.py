@@ -6,18 +6,24 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, delete, exists, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.access import OPERATOR
 from app.domain.webhooks import DeliveryState
+from app.errors import MoedError
 from app.models import Event, IdempotencyKey, MediaToken, UserSession, WebhookDelivery
 from app.services.database import Database
+from app.services.idempotency import KEPT_FOR
 from app.services.scheduling import utc_now
 
-ANSWERS_KEPT = timedelta(hours=24)
+log = structlog.get_logger(__name__)
+
 TOKENS_KEPT = timedelta(hours=1)
 EVENTS_KEPT = timedelta(days=30)
+
+MOST_FAILURES = 3
 
 AT_ONCE = 1000
 """Rows of one transaction: it must end within the statement timeout."""
@@ -32,7 +38,7 @@ class Housekeeping:
 
     def forget_answers(self) -> int:
         """Answers that were kept for an Idempotency-Key."""
-        over = IdempotencyKey.created_at < self._now() - ANSWERS_KEPT
+        over = IdempotencyKey.created_at <= self._now() - KEPT_FOR
         return self._delete(IdempotencyKey, (IdempotencyKey.owner, IdempotencyKey.key), over)
 
     def forget_sessions(self) -> int:
@@ -62,16 +68,32 @@ class Housekeeping:
     def _delete(
         self, model: Any, key: tuple[InstrumentedAttribute[Any], ...], *conditions: ColumnElement[bool]
     ) -> int:
-        count = 0
+        """In every business. One that fails does not stop the rest; several do: then it is the database."""
+        count = failures = 0
         for business_id in self._tenants():
-            condition = model.business_id == business_id
-            while True:
-                with self._db.tenant(business_id) as session:
-                    deleted = _delete_some(session, model, key, (condition, *conditions))
-                count += deleted
-                if deleted < AT_ONCE:
-                    break
+            try:
+                count += self._delete_of(business_id, model, key, conditions)
+            except MoedError as error:
+                failures += 1
+                log.warning("not tidied", business_id=business_id, code=error.code)
+                if failures == MOST_FAILURES:
+                    raise
         return count
+
+    def _delete_of(
+        self,
+        business_id: int,
+        model: Any,
+        key: tuple[InstrumentedAttribute[Any], ...],
+        conditions: tuple[ColumnElement[bool], ...],
+    ) -> int:
+        count = 0
+        while True:
+            with self._db.tenant(business_id) as session:
+                deleted = _delete_some(session, model, key, (model.business_id == business_id, *conditions))
+            count += deleted
+            if deleted < AT_ONCE:
+                return count
 
     def _tenants(self) -> Iterator[int]:
         with self._db.system() as session:
