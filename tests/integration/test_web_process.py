@@ -122,7 +122,7 @@ def test_terminated_process_answers_what_it_began_and_exits_0(
         last.join(PATIENCE_S)
         assert web.process.wait(PATIENCE_S) == 0
     assert statuses == [200]
-    assert web.lines[0] == "database connections: web 1 x 4 + worker 1 x 4 = 8, limit 20\n"
+    assert web.lines[0] == "database connections: web 1 x 4 + worker 1 x 4 + outbox 4 = 12, limit 20\n"
     events = [json.loads(line)["event"] for line in web.lines[1:]]
     assert {"call accepted", "request answered", "malformed HTTP request"} <= set(events)
     for number in (FROM[1:], business.phone_number[1:]):
