@@ -36,6 +36,7 @@ from app.api import (
 from app.api.documentation import ID_SCHEMA, PROBLEM_TYPE, PROBLEMS, Problem
 from app.api.fields import IdConverter
 from app.api.operation import Section
+from app.api.schemas import windows
 
 SECTIONS: tuple[Section, ...] = (
     credential.blueprint,
@@ -140,6 +141,7 @@ def register(app: Flask, requests_per_minute: int, *, secure_cookies: bool = Tru
     api.register_converter(IdConverter, lambda _: ID_SCHEMA)
     options = {"info": {"description": DESCRIPTION}, "servers": [{"url": "/"}]}
     api.init_app(app, spec_kwargs=options)
+    api.ma_plugin.converter.add_attribute_function(windows.described)
     for name, scheme in _SECURITY.items():
         api.spec.components.security_scheme(name, scheme)
     for section in SECTIONS:

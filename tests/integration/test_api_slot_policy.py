@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -113,3 +114,14 @@ def test_a_bad_trial_is_named(api: MakeApi, changes: dict[str, Any], field: str)
     answer = api().post("/slot-policy/preview", trial)
     assert answer.status_code == 422
     assert answer.json["field"].partition(".")[0] == field
+
+
+def test_the_document_says_what_a_window_is(api: MakeApi) -> None:
+    """Two times, of which only the second may be 24:00; and no two zones that a program would name alike."""
+    schemas = api().client.get("/api/v1/openapi.json").json["components"]["schemas"]
+    window = schemas["Week"]["properties"]["mon"]["items"]
+    assert (window["minItems"], window["maxItems"]) == (2, 2)
+    assert ["24:00" in part["pattern"] for part in window["prefixItems"]] == [False, True]
+    zones = schemas["NewBusiness"]["properties"]["timezone"]["enum"]
+    names = {re.sub(r"\W", "", zone).lower() for zone in zones}
+    assert len(names) == len(zones) > 500
