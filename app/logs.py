@@ -64,7 +64,9 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
 def _renderer(settings: Settings) -> Processor:
     if settings.production:
         return structlog.processors.JSONRenderer(ensure_ascii=False)
-    return structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    # Where `rich` is installed the default shows every frame's variables: names and numbers of callers.
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=plain)
 
 
 def stack_without_texts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

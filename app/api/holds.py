@@ -41,7 +41,7 @@ def hold_slot(caller: Caller, body: dict[str, Any]) -> AppointmentDetails:
 @operation(
     blueprint,
     "POST",
-    "/holds/<id:appointment_id>/confirm",
+    "/holds/<id:hold_id>/confirm",
     scope="appointments:write",
     summary="Turn a hold into an appointment",
     description="It keeps its id and number. 409 `invalid_state` if it has ended and its place is lost.",
@@ -51,12 +51,12 @@ def hold_slot(caller: Caller, body: dict[str, Any]) -> AppointmentDetails:
     if_match="optional",
     problems=(404,),
 )
-def confirm_hold(caller: Caller, appointment_id: int, body: dict[str, Any]) -> AppointmentDetails:
+def confirm_hold(caller: Caller, hold_id: int, body: dict[str, Any]) -> AppointmentDetails:
     """From here on it is an appointment like any other."""
     return services().scheduling.confirm_hold(
         ConfirmHold(
             business_id=caller.business_id,
-            appointment_id=appointment_id,
+            appointment_id=hold_id,
             source=caller.source,
             actor=caller.actor,
             expected_version=caller.expected_version,
@@ -68,13 +68,13 @@ def confirm_hold(caller: Caller, appointment_id: int, body: dict[str, Any]) -> A
 @operation(
     blueprint,
     "DELETE",
-    "/holds/<id:appointment_id>",
+    "/holds/<id:hold_id>",
     scope="appointments:write",
     summary="Release a hold",
     description="One that has ended already stays as it is.",
     if_match="optional",
     problems=(404, 409),
 )
-def release_hold(caller: Caller, appointment_id: int) -> None:
+def release_hold(caller: Caller, hold_id: int) -> None:
     """Its place is free at once."""
-    services().scheduling.release_hold(change(caller, appointment_id))
+    services().scheduling.release_hold(change(caller, hold_id))

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.domain.appointments import BookAppointment, HoldSlot, Source, Status
 from app.domain.availability import Refusal
@@ -32,7 +33,7 @@ from app.services.appointment_rows import (
 )
 from app.services.busy_times import LONGEST_FOOTPRINT, decide, read_busy
 from app.services.calendar_writes import Writing, Written
-from app.services.calendars import Bookable, Shape, read_rules, read_shape
+from app.services.calendars import Bookable, Rules, Shape, read_rules, read_shape
 
 LONGEST_HOLD_MIN = 60
 
@@ -113,6 +114,17 @@ def hold(writing: Writing, command: HoldSlot) -> Written:
     row.status = Status.HELD
     row.expires_at = writing.now + timedelta(minutes=command.minutes)
     return _add(writing, row, "held", Doer(command.source, command.actor))
+
+
+def refusal_of(
+    session: Session, rules: Rules, command: BookAppointment | HoldSlot, now: datetime
+) -> SlotUnavailable | None:
+    """Why a start can't be taken, as things are now; None: it looks free. Raises NotFound as `choose` does."""
+    wished = rules.only(command.resource_id)
+    day = wished.day_of(command.starts_at)
+    busy = read_busy(session, wished, day, day, now)
+    answer = decide(busy.by_preference(day), busy, command.starts_at, now)
+    return _refusal_error(answer) if isinstance(answer, Refusal) else None
 
 
 def choose(
@@ -209,19 +221,24 @@ def _add(writing: Writing, row: Appointment, kind: str, doer: Doer, **more: obje
 
 def _made_before(writing: Writing, command: BookAppointment | HoldSlot) -> Written | None:
     """What this very command has made before. Raises IdempotencyConflict for another one with its key."""
-    if command.idempotency_key is None:
-        return None
-    row = writing.session.scalars(
-        select(Appointment).where(
-            Appointment.business_id == writing.business_id,
-            Appointment.idempotency_key == command.idempotency_key,
-        )
-    ).one_or_none()
+    row = find_made_before(writing.session, command)
     if row is None:
         return None
     if row.idempotency_sha256 != _fingerprint(command):
         raise IdempotencyConflict("this key has booked something else")
     return Written(details_of(row, writing.zone))
+
+
+def find_made_before(session: Session, command: BookAppointment | HoldSlot) -> Appointment | None:
+    """The row that was made with the command's key."""
+    if command.idempotency_key is None:
+        return None
+    return session.scalars(
+        select(Appointment).where(
+            Appointment.business_id == command.business_id,
+            Appointment.idempotency_key == command.idempotency_key,
+        )
+    ).one_or_none()
 
 
 def _fingerprint(command: BookAppointment | HoldSlot) -> bytes:

@@ -19,10 +19,16 @@ from sqlalchemy.exc import (
     TimeoutError as PoolTimeout,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
+from app.adapters.fair_gate import FairGate, GateTimeout
 from app.errors import CalendarUnavailable, MoedError, NotFound, OutcomeUnknown
 
 log = structlog.get_logger(__name__)
+
+WAIT_FOR_CONNECTION_S = 30
+UNPOOLED = 1000
+"""How many may work at once where the engine has no pool to count."""
 
 # SQLSTATEs (PostgreSQL, appendix A).
 _CONFLICTS = {
@@ -55,7 +61,7 @@ def engine_options(pool_size: int) -> dict[str, object]:
     return {
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": 30,
+        "pool_timeout": WAIT_FOR_CONNECTION_S,
         "pool_pre_ping": True,
         "hide_parameters": True,  # in the texts of exceptions: they are personal data
         "connect_args": {
@@ -87,6 +93,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        places = engine.pool.size() if isinstance(engine.pool, QueuePool) else UNPOOLED
+        self._gate = FairGate(places, WAIT_FOR_CONNECTION_S)
 
     @contextmanager
     def tenant(
@@ -147,6 +155,15 @@ class Database:
 
     @contextmanager
     def _transaction(self, conflict: Callable[[str], MoedError]) -> Iterator[Session]:
+        try:
+            with self._gate.place(), self._session(conflict) as session:
+                yield session
+        except GateTimeout as error:
+            log.warning("database unavailable", error="all connections are in use")
+            raise CalendarUnavailable("no connection became free in time") from error
+
+    @contextmanager
+    def _session(self, conflict: Callable[[str], MoedError]) -> Iterator[Session]:
         session = Session(self.engine, expire_on_commit=False)
         try:
             yield session

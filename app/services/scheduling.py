@@ -35,7 +35,7 @@ from app.services import booking, changing, checks
 from app.services.appointment_lists import AppointmentLists
 from app.services.appointment_rows import Doer, find_row, lock_row, record, touch
 from app.services.calendar_writes import CalendarWrites, Writing, Written
-from app.services.calendars import Shape, as_local, lock_calendar, read_rules, read_shape, zone_of
+from app.services.calendars import Rules, Shape, as_local, lock_calendar, read_rules, read_shape, zone_of
 from app.services.database import Database
 from app.services.slot_search import SlotFinder
 
@@ -91,6 +91,8 @@ class Scheduling:
         if the type is no longer given.
         """
         checked = booking.checked_booking(command)
+        if not checked.overbook:
+            self._look(checked)
         details = self._place(checked, lambda writing: booking.book(writing, checked))
         log.info("appointment booked", business_id=details.business_id, appointment_id=details.id)
         return details
@@ -98,6 +100,7 @@ class Scheduling:
     def hold_slot(self, command: HoldSlot) -> AppointmentDetails:
         """Keep a start for some minutes. Raises what booking raises."""
         checked = booking.checked_hold(command)
+        self._look(checked)
         return self._place(checked, lambda writing: booking.hold(writing, checked))
 
     def confirm_hold(self, command: ConfirmHold) -> AppointmentDetails:
@@ -183,6 +186,22 @@ class Scheduling:
             command.business_id, lambda writing: changing.change_status(writing, checked, action)
         )
 
+    def _look(self, command: BookAppointment | HoldSlot) -> None:
+        """Raise what would be raised under the lock, without waiting for it.
+
+        Of a crowd that wants one start only those queue for the calendar who come before somebody has it. What
+        repeats a booking goes on, to be answered with it: so the key is looked for after the place.
+        """
+        with self._db.reading(command.business_id) as session:
+            shape = _shape_of(session, command)
+            rules = read_rules(session, command.business_id, shape)
+            refusal = booking.refusal_of(session, rules, command, self._now())
+            if refusal is None or booking.find_made_before(session, command) is not None:
+                return
+            finder = SlotFinder(session, rules, self._now())
+            refusal.alternatives = finder.search(_wish_near(rules, command)).offers
+        raise refusal
+
     def _place(
         self,
         command: BookAppointment | HoldSlot | RescheduleAppointment,
@@ -201,10 +220,8 @@ class Scheduling:
         """Free starts near a refused one; none if the database is gone by now: the refusal itself stands."""
         try:
             with self._db.reading(command.business_id) as session:
-                wanted = as_local(command.starts_at, zone_of(session, command.business_id))
-                wish = FindSlots(command.business_id, wanted.date(), wanted.time())
-                shape = _shape_of(session, command)
-                return self._finder(session, command.business_id, shape).search(wish).offers
+                rules = read_rules(session, command.business_id, _shape_of(session, command))
+                return SlotFinder(session, rules, self._now()).search(_wish_near(rules, command)).offers
         except MoedError as error:
             log.warning("no alternatives", code=error.code)
             return ()
@@ -220,6 +237,11 @@ def _shape_of(session: Session, command: BookAppointment | HoldSlot | Reschedule
     if isinstance(command, RescheduleAppointment):
         return changing.shape_of(session, find_row(session, command.business_id, command.appointment_id))
     return read_shape(session, command.business_id, command.appointment_type_id)
+
+
+def _wish_near(rules: Rules, command: BookAppointment | HoldSlot | RescheduleAppointment) -> FindSlots:
+    wanted = as_local(command.starts_at, rules.zone)
+    return FindSlots(command.business_id, wanted.date(), wanted.time())
 
 
 def _check_wish(wish: FindSlots) -> None:

@@ -196,7 +196,9 @@ def test_every_route_is_signed_or_listed_as_public(web: Flask, client: FlaskClie
     """A new route is refused without a credential, or stands in the list on purpose."""
     endpoints = {rule.endpoint for rule in web.url_map.iter_rules()}
     assert endpoints >= PUBLIC_ENDPOINTS
-    guarded = [rule for rule in web.url_map.iter_rules() if rule.endpoint not in PUBLIC_ENDPOINTS]
+    others = [rule for rule in web.url_map.iter_rules() if rule.endpoint not in PUBLIC_ENDPOINTS]
+    # The API's routes have a walk of their own: test_api_tenants.py.
+    guarded = [rule for rule in others if not rule.rule.startswith("/api/v1/")]
     assert {rule.rule for rule in guarded} == {"/voice/incoming", "/voice/after"}
     for rule in guarded:
         for method in rule.methods or ():
