@@ -88,12 +88,14 @@ def documented(blueprint: Blueprint, run: Callable[..., Response], facts: Facts)
         run = blueprint.response(facts.status, facts.answer, **described)(run)
     for status in sorted(_statuses(facts)):
         run = blueprint.alt_response(status, response=PROBLEMS[status][0])(run)
+    # Not through `doc`, which would replace those of the query.
+    arguments = run._apidoc.setdefault("arguments", {})  # type: ignore[attr-defined]
+    arguments.setdefault("parameters", []).extend(_parameters(facts))
     finished: Callable[..., Response] = blueprint.doc(
         operationId=run.__name__,
         summary=facts.summary,
         description=_description(facts),
         security=[] if facts.public else _security(facts.scope),
-        parameters=_parameters(facts),
     )(run)
     return finished
 

@@ -56,7 +56,12 @@ def test_a_generated_client_books_moves_and_cancels(generated: Any, web: WebProc
     """With its own types, from the free times to the cancellation."""
     models = importlib.import_module(f"{PACKAGE}.models")
     user = api()
-    client = generated.AuthenticatedClient(base_url=f"http://127.0.0.1:{web.port}", token=user.token)
+    connected = generated.AuthenticatedClient(base_url=f"http://127.0.0.1:{web.port}", token=user.token)
+    with connected as client:
+        _books_moves_and_cancels(client, models)
+
+
+def _books_moves_and_cancels(client: Any, models: Any) -> None:
     first = (datetime.now().astimezone() + timedelta(days=7)).date()
     last = first + timedelta(days=6)
     answer = function("availability", "list_availability")(client=client, from_=first, to=last)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from app.domain.access import BUSINESS_SCOPES, SCOPES
 from app.services import Services
 from tests.factories import Clock
 from tests.integration.conftest import ApiClient, MakeApi
@@ -53,6 +54,13 @@ def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None
     assert len(names) == len(set(names))
 
 
+def test_the_document_names_the_parameters_of_a_query(document: dict[str, Any]) -> None:
+    """Those of a list beside its page's, and a header beside them."""
+    lists = document["paths"]["/api/v1/resources"]
+    assert {item["name"] for item in lists["get"]["parameters"]} == {"active", "cursor", "limit"}
+    assert {item["name"] for item in lists["post"]["parameters"]} == {"Idempotency-Key"}
+
+
 def test_every_operation_says_what_a_client_needs(document: dict[str, Any]) -> None:
     """Summary, security, error answers, and examples of what goes in and comes out."""
     missing = []
@@ -77,6 +85,18 @@ def test_every_operation_says_what_a_client_needs(document: dict[str, Any]) -> N
             if "example" not in parameter and "example" not in parameter["schema"]:
                 missing.append(f"{name}: example of {parameter['name']}")
     assert missing == []
+
+
+def test_every_scope_is_needed_somewhere(document: dict[str, Any]) -> None:
+    """And every operation names one that exists; overbooking's is asked for by a field of a body."""
+    needed = {
+        scope
+        for _, _, operation in operations(document)
+        for scheme in operation["security"]
+        for scopes in scheme.values()
+        for scope in scopes
+    }
+    assert needed | {"appointments:overbook"} == set(SCOPES)
 
 
 def test_a_credential_sees_what_it_is_good_for(api: MakeApi) -> None:
@@ -175,6 +195,12 @@ def test_a_missing_scope_is_named(api: MakeApi) -> None:
     answer = api("calls:read").get("/resources")
     assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
     assert "resources:read" in answer.json["detail"]
+
+
+def test_what_only_operators_may_is_refused_to_all_others(api: MakeApi) -> None:
+    """No business's key can have the scope."""
+    answer = api(*BUSINESS_SCOPES).get("/businesses")
+    assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
 
 
 def test_an_operator_names_the_business(api: MakeApi) -> None:

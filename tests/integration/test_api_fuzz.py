@@ -43,6 +43,7 @@ def fuzz(web: WebProcess, client: ApiClient, folder: Path, examples: int) -> tup
     return run.returncode, run.stdout[-20_000:] + run.stderr[-2000:]
 
 
+@pytest.mark.timeout(600)
 def test_some_requests_of_every_kind_are_answered_as_documented(
     fuzzed: WebProcess, client: ApiClient, tmp_path: Path
 ) -> None:

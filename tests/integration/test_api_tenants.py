@@ -126,7 +126,7 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("delete", "/api-keys/{key_id}"): Entry(),
     ("get", "/users"): Entry(own=True),
     ("post", "/users"): Entry(
-        {"email": "new@example.com", "name": "New", "role": "receptionist", "password": PASSWORD}, own=True
+        {"email": "{new_email}", "name": "New", "role": "receptionist", "password": PASSWORD}, own=True
     ),
     ("get", "/users/{user_id}"): Entry(),
     ("patch", "/users/{user_id}"): Entry({"name": "Taken over"}),
@@ -151,6 +151,7 @@ def full(api: MakeApi, services: Services) -> Full:
     """A business that has one of everything, each with `MARK` in its texts."""
     client = api()
     made = Full(client, {"business_id": client.business.id, "resource_id": client.business.resources[0]})
+    made.ids["new_email"] = f"{secrets.token_hex(6)}@example.com"
 
     def make(path: str, body: dict[str, Any], name: str) -> Any:
         answer = client.post(path, body)
