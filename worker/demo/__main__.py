@@ -6,9 +6,12 @@ import argparse
 import signal
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 from app.adapters.embedded_postgres import EmbeddedPostgres
 from app.adapters.postgres_binaries import EmbeddedPostgresError
+from app.domain.access import BUSINESS_SCOPES
+from app.domain.api_keys import NewApiKey
 from app.services.demo_data import DEMO_PHONE_NUMBER
 from app.settings import EXIT_BAD_SETTINGS, SettingsError
 from worker.demo import report
@@ -58,9 +61,17 @@ def _show_call(stack: Stack) -> bool:
 def _serve(stack: Stack, port: int) -> None:
     report.progress(f"web      http://127.0.0.1:{port}  (readiness: /readyz)")
     report.progress(f"call it  {DEMO_PHONE_NUMBER}; the carrier's webhook is /voice/incoming")
+    report.progress(f"API      http://127.0.0.1:{port}/api/v1/docs  (key: {_new_key(stack)})")
     report.progress(f"logs     {log_folder()}")
     report.progress("serving; Ctrl-C ends it")
     stack.serve()
+
+
+def _new_key(stack: Stack) -> str:
+    """An API key that may do everything in the demo's business, for a day."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    wanted = NewApiKey("bin/demo", BUSINESS_SCOPES, tomorrow)
+    return stack.services.api_keys.create_key(stack.business_id, wanted, "demo", BUSINESS_SCOPES).token
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

@@ -68,6 +68,7 @@ def _environment(database_url: str, port: int) -> dict[str, str]:
         "DB_POOL_SIZE": "5",
         "DB_CONNECTION_LIMIT": "50",
         "WEB_CONCURRENCY": "1",
+        "WEBHOOK_ALLOW_PRIVATE": "1",
     }
     if not child_environment({}).get("OPENAI_API_KEY"):
         environment |= {
