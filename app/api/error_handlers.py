@@ -164,4 +164,6 @@ def _document(
     if detail is not None:
         body["detail"] = detail
     body.update(members)
-    return Response(json.dumps(body, ensure_ascii=False), status, mimetype=MEDIA_TYPE, headers=dict(headers or {}))
+    # A field's name that the client made up may hold half a character.
+    told = json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return Response(told, status, mimetype=MEDIA_TYPE, headers=dict(headers or {}))

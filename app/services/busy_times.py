@@ -164,7 +164,7 @@ def _appointments(
             or_(columns.expires_at.is_(None), columns.expires_at > now),
             *([] if rules.leave_out is None else [columns.id != rules.leave_out]),
         )
-    )
+    ).all()
     return [
         (resource_id, Busy(starts_at, ends_at, before, after))
         for resource_id, starts_at, ends_at, before, after in rows
