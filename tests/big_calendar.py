@@ -9,13 +9,14 @@ from sqlalchemy import Engine, text
 from app.services import Services
 from tests.factories import SomeBusiness, as_tenant, new_business
 
-RESOURCES = 10
-STARTS_A_DAY = 12
+RESOURCES = 5
+STARTS_A_DAY = 16
 APPOINTMENTS_EACH = 100_000
 FIRST_DAY = date(2026, 1, 4)
+"""A Sunday."""
 
-# From FIRST_DAY on each resource has every start of every day; one in ten is cancelled, so free again. `n` counts
-# the starts of one resource.
+# Five people whose every half hour from Sunday to Thursday is taken, for five years; one appointment in ten is
+# cancelled, so free again. `n` counts the starts of one of them.
 _FILL = text(
     """
     INSERT INTO appointments (business_id, number, resource_id, starts_at, ends_at, buffer_before_min,
@@ -29,8 +30,8 @@ _FILL = text(
     CROSS JOIN generate_series(0, CAST(:per_resource AS integer) - 1) AS n
     CROSS JOIN LATERAL (
         SELECT '+97252' || lpad((n % 10000000)::text, 7, '0') AS phone,
-            (CAST(:first_day AS date) + (n / :a_day) + time '09:00' + (n % :a_day) * interval '40 min')
-                AT TIME ZONE 'Asia/Jerusalem' AS begins
+            (CAST(:first_day AS date) + (n / :a_day / 5 * 7 + n / :a_day % 5)
+                + time '09:00' + (n % :a_day) * interval '30 min') AT TIME ZONE 'Asia/Jerusalem' AS begins
     ) AS drawn
     """
 )
@@ -40,7 +41,7 @@ def fill(engine: Engine, services: Services, businesses: int = 10) -> SomeBusine
     """Make as many businesses of `APPOINTMENTS_EACH` appointments on `RESOURCES` resources; the last of them."""
     names = [f"Room {number}" for number in range(1, RESOURCES + 1)]
     for _ in range(businesses):
-        business = new_business(services, resources=names, slot_step_min=40)
+        business = new_business(services, resources=names)
         with as_tenant(engine, business.id) as connection:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
@@ -62,4 +63,4 @@ def fill(engine: Engine, services: Services, businesses: int = 10) -> SomeBusine
 
 def days_filled() -> tuple[date, date]:
     """The first and the last day with appointments."""
-    return FIRST_DAY, FIRST_DAY + timedelta(days=APPOINTMENTS_EACH // RESOURCES // STARTS_A_DAY)
+    return FIRST_DAY, FIRST_DAY + timedelta(weeks=APPOINTMENTS_EACH // RESOURCES // STARTS_A_DAY // 5)

@@ -22,7 +22,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from app.domain.local_time import EPOCH, LocalClock, to_microseconds
-from app.domain.opening_hours import OpeningHours
+from app.domain.opening_hours import open_time
 from app.domain.slot_policy import DAY_MIN, SlotPolicy
 from app.domain.spans import FOREVER, MICROSECONDS_PER_MINUTE, Spans, contains, crowded, merge, subtract
 from app.errors import PolicyError
@@ -145,7 +145,7 @@ class _Decision:
         self._clock = LocalClock(policy.zone, first, last, self._size)
         # Far enough for the last slot to end, whatever the clock does to the dates in between.
         horizon = last + timedelta(days=3 + size // DAY_MIN)
-        self._hours, self._stretches = OpeningHours(policy).between(first, horizon)
+        self._hours, self._stretches = open_time(policy, first, horizon)
         self._dates = first.toordinal(), last.toordinal()
         self._rows = self._near(busy)
         self._bans = self._find_bans(now)

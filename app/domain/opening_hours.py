@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -28,6 +28,12 @@ class Stretch(NamedTuple):
     origin: int
     until: int
     close: int
+
+
+@lru_cache(maxsize=64)
+def open_time(policy: SlotPolicy, first: date, last: date) -> tuple[Spans, list[Stretch]]:
+    """`OpeningHours(policy).between(first, last)`, remembered: resources mostly share a policy. Never changed."""
+    return OpeningHours(policy).between(first, last)
 
 
 class OpeningHours:

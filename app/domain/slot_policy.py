@@ -50,7 +50,7 @@ class SlotPolicy:
     slot_size_min: int
     slot_step_min: int
     breaks: Week = _EMPTY_WEEK
-    date_overrides: Mapping[date, Windows] = field(default_factory=dict)
+    date_overrides: Mapping[date, Windows] = field(default_factory=dict, hash=False)
     buffer_before_min: int = 0
     buffer_after_min: int = 0
     min_notice_min: int = 0

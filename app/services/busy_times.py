@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, cached_property
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
 from app.domain.appointments import BLOCKING
 from app.domain.availability import REFUSALS, Busy, Refusal, explain
@@ -39,17 +40,17 @@ LONGEST_FOOTPRINT = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class BusyTimes:
-    """The rows that block some days of a business: (resource_id, Busy)."""
+    """What blocks some days of a business, by resource."""
 
     rules: Rules
-    rows: Sequence[tuple[int, Busy]]
+    rows: Mapping[int, list[Busy]]
 
     def of(self, bookable: Bookable) -> list[Busy]:
         """What `explain` needs to know about one resource.
 
         Rows of other resources under the same daily limit come with zero length: they count, and block nothing.
         """
-        own = self._by_resource[bookable.resource_id]
+        own = self.rows.get(bookable.resource_id, [])
         if bookable.policy.daily_limit is None:
             return own
         if bookable.resource_id not in self._with_sharing:
@@ -64,7 +65,7 @@ class BusyTimes:
         return [
             Busy(busy.starts_at, busy.starts_at)
             for other in sharing
-            for busy in self._by_resource[other]
+            for busy in self.rows.get(other, ())
             if busy.counts
         ]
 
@@ -74,7 +75,8 @@ class BusyTimes:
 
     def preference(self, resource_id: int, day: date) -> tuple[int, int]:
         """The less, the sooner a resource is given work of that day."""
-        return self._load[resource_id, day], resource_id
+        load = self._load.get(resource_id)
+        return 0 if load is None else load[day], resource_id
 
     def meets(self, bookable: Bookable, starts_at: datetime) -> bool:
         """Whether somebody or something is in the way of a start, its buffers included."""
@@ -84,7 +86,7 @@ class BusyTimes:
         return any(
             busy.starts_at - timedelta(minutes=busy.buffer_before_min) < end
             and busy.ends_at + timedelta(minutes=busy.buffer_after_min) > begin
-            for busy in self._by_resource[bookable.resource_id]
+            for busy in self.rows.get(bookable.resource_id, ())
         )
 
     @cached_property
@@ -92,17 +94,13 @@ class BusyTimes:
         return {}
 
     @cached_property
-    def _by_resource(self) -> defaultdict[int, list[Busy]]:
-        rows: defaultdict[int, list[Busy]] = defaultdict(list)
-        for resource_id, busy in self.rows:
-            rows[resource_id].append(busy)
-        return rows
-
-    @cached_property
-    def _load(self) -> Counter[tuple[int, date]]:
+    def _load(self) -> dict[int, Counter[date]]:
         # Most starts come once for each resource, and a zone is slow to ask.
         day_of = cache(self.rules.day_of)
-        return Counter((resource_id, day_of(busy.starts_at)) for resource_id, busy in self.rows if busy.counts)
+        return {
+            resource_id: Counter([day_of(busy.starts_at) for busy in rows if busy.counts])
+            for resource_id, rows in self.rows.items()
+        }
 
 
 def decide(
@@ -136,27 +134,24 @@ def read_busy(session: Session, rules: Rules, first_day: date, last_day: date, n
     length = timedelta(minutes=max((p.slot_size_min + p.buffer_after_min for p in policies), default=0))
     first = min(_midnights(rules.zone, first_day)) - before
     last = max(_midnights(rules.zone, last_day + timedelta(days=1))) + length
-    return BusyTimes(
-        rules, [*_appointments(session, rules, first, last, now), *_blocks(session, rules, first, last)]
-    )
+    rows = _appointments(session, rules, first, last, now)
+    for resource_id, busy in _blocks(session, rules, first, last):
+        rows.setdefault(resource_id, []).append(busy)
+    return BusyTimes(rules, rows)
 
 
 def _appointments(
     session: Session, rules: Rules, first: datetime, last: datetime, now: datetime
-) -> list[tuple[int, Busy]]:
+) -> dict[int, list[Busy]]:
     """Under row security a range operator can't use the GiST index, so this reads by `starts_at`.
 
-    Thousands of rows: taken from the driver as they are, which is faster than through the mapper.
+    Thousands of rows: they come as one row a resource with arrays, which the driver reads in half the time.
     """
     columns = Appointment.__table__.c
-    rows = session.execute(
-        select(
-            columns.resource_id,
-            columns.starts_at,
-            columns.ends_at,
-            columns.buffer_before_min,
-            columns.buffer_after_min,
-        ).where(
+    gathered = (columns.starts_at, columns.ends_at, columns.buffer_before_min, columns.buffer_after_min)
+    found = session.execute(
+        select(columns.resource_id, *(func.array_agg(column, type_=NullType()) for column in gathered))
+        .where(
             columns.business_id == rules.business_id,
             columns.starts_at > first - LONGEST_FOOTPRINT,
             columns.starts_at < last + LONGEST_FOOTPRINT,
@@ -164,11 +159,9 @@ def _appointments(
             or_(columns.expires_at.is_(None), columns.expires_at > now),
             *([] if rules.leave_out is None else [columns.id != rules.leave_out]),
         )
-    ).all()
-    return [
-        (resource_id, Busy(starts_at, ends_at, before, after))
-        for resource_id, starts_at, ends_at, before, after in rows
-    ]
+        .group_by(columns.resource_id)
+    )
+    return {resource_id: list(map(Busy, *arrays)) for resource_id, *arrays in found}
 
 
 def _blocks(session: Session, rules: Rules, first: datetime, last: datetime) -> Iterator[tuple[int, Busy]]:

@@ -179,6 +179,7 @@ def read_rules(
         select(Resource.id).where(Resource.business_id == business_id, Resource.active).order_by(Resource.id)
     )
     owners: dict[int, int | None] = {}
+    shared: dict[int | None, SlotPolicy | None] = {}
     bookables = []
     for resource_id in active:
         owner = resource_id if resource_id in policies else None
@@ -187,9 +188,12 @@ def read_rules(
         owners[resource_id] = owner
         if shape.resources is not None and resource_id not in shape.resources:
             continue
-        dates = {**overrides.get(None, {}), **overrides.get(resource_id, {})}
-        given = {**policies[owner], "timezone": zone.key, "date_overrides": dates}
-        shaped = shape.applied_to(SlotPolicy.from_dict(given))
+        whose = resource_id if resource_id in overrides else owner
+        if whose not in shared:
+            dates = {**overrides.get(None, {}), **overrides.get(resource_id, {})}
+            given = {**policies[owner], "timezone": zone.key, "date_overrides": dates}
+            shared[whose] = shape.applied_to(SlotPolicy.from_dict(given))
+        shaped = shared[whose]
         if shaped is not None:
             bookables.append(Bookable(resource_id, shaped))
     return Rules(business_id, zone, tuple(bookables), owners, shape.leave_out)

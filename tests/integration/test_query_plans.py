@@ -87,7 +87,7 @@ def test_availability_reads_what_it_returns_and_the_day_before(
             ),
             {"since": local(first, "00:00"), "until": local(last + timedelta(days=1), "00:00")},
         ).scalar_one()
-    assert inside > (DAYS - 1) * A_DAY * 0.85
+    assert inside > 20 * A_DAY * 0.85
     assert inside <= read.returned <= inside + 2 * A_DAY
     assert read.thrown_away <= A_DAY
     assert "Seq Scan" not in read.node
@@ -95,7 +95,7 @@ def test_availability_reads_what_it_returns_and_the_day_before(
 
 def test_a_day_s_list_reads_the_day(engine: Engine, services: Services, big: SomeBusiness) -> None:
     """Cancelled ones too, and not one row more than the page and its end."""
-    day = days_filled()[0] + timedelta(days=300)
+    day = days_filled()[0] + timedelta(weeks=43)
     wanted = AppointmentFilter(from_=local(day, "00:00"), to=local(day + timedelta(days=1), "00:00"))
     (read,) = reads_of(
         engine, big, lambda: services.scheduling.list_appointments(big.id, wanted, PageRequest(limit=200))
