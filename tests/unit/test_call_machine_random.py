@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.simulation import Cancelling, Script, World
@@ -56,6 +56,7 @@ def test_any_call_nothing_is_refused_and_the_last_words_are_answered(
 
 
 @settings(deadline=None)
+@example(lost_after=[0, 40], replies=[])  # lost again before the new connection has noticed the turn
 @given(
     lost_after=st.lists(st.integers(0, 6000), min_size=1, max_size=3),
     replies=st.lists(scripts, max_size=6),

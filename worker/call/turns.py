@@ -58,6 +58,8 @@ class Turns(Axis):
         self._current: Turn | None = None
         self._undecided: Turn | None = None
         self._offset_ms = 0.0
+        # Turns were sent again to a new connection, from here on, and it has not noticed any of them yet.
+        self._sent_again_from: float | None = None
 
     @property
     def quiet(self) -> bool:
@@ -91,6 +93,8 @@ class Turns(Axis):
 
     def unanswered_from(self) -> float:
         """Since when the caller's audio has had no answer: what a new connection must hear first."""
+        if self._sent_again_from is not None:
+            return self._sent_again_from
         for turn in self.turns:
             if not turn.answered and not turn.noise and turn.text is None:
                 return turn.start_ms
@@ -102,6 +106,8 @@ class Turns(Axis):
         self._offset_ms = from_ms
         again = [turn for turn in self.turns if turn.start_ms >= from_ms]
         self.turns = [turn for turn in self.turns if turn.start_ms < from_ms]
+        if again:
+            self._sent_again_from = from_ms
         return again
 
     def take_up(self) -> None:
@@ -123,6 +129,7 @@ class Turns(Axis):
     # Actions of the table
 
     def begin_turn(self, event: SpeechStarted) -> None:
+        self._sent_again_from = None
         turn = Turn(event.item_id, self._offset_ms + event.audio_start_ms)
         self._current = turn
         self.turns.append(turn)
