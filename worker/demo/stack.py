@@ -6,10 +6,11 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from app import create_app
+from app.logs import configure
 from app.services import Services, services_of
 from app.services.demo_data import seed_demo_business
 from app.settings import child_environment, load_settings
@@ -41,6 +42,8 @@ def running_stack(database_url: str, port: int) -> Iterator[Stack]:
     """Migrate and fill the database, start every process, `web` on `port`; end them with the block."""
     environment = _environment(database_url, port)
     settings = load_settings(child_environment(environment))
+    # The services work in this process too, and stdout belongs to the call.
+    configure(replace(settings, log_level="WARNING"))
     with Supervisor(environment) as supervisor:
         report.progress("migrating and filling the database")
         supervisor.run("release", ["-m", "app.start", "release"])
