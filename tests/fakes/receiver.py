@@ -112,7 +112,10 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # its sender died on the way: an incomplete request is none (RFC 9112, section 8)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 reply = receiver._take(Received(self.path, headers, body))
                 if reply.until is not None:
