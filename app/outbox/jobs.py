@@ -6,11 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from app.errors import MoedError
-from app.services import Services
+
+if TYPE_CHECKING:
+    from app.services import Services
 
 log = structlog.get_logger(__name__)
 

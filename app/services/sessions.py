@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 
 from app.adapters.passwords import PasswordHasher
 from app.domain.access import ROLE_SCOPES, Credential, Role
+from app.domain.passwords import is_email, password_bytes, same_email
 from app.domain.users import NewSession, UserDetails
 from app.errors import NotFound, Unauthenticated, WrongLogin
 from app.models import User, UserSession
 from app.services.calendars import as_local, zone_of
 from app.services.database import Database
 from app.services.limits import Limits
-from app.services.passwords import is_email, password_bytes, same_email
 from app.services.scheduling import utc_now
 from app.services.tokens import sha256_of
 from app.services.users import user_details

@@ -15,6 +15,7 @@ from app.adapters.passwords import PasswordHasher
 from app.domain.access import BUSINESS_SCOPES, ROLE_SCOPES, Role
 from app.domain.businesses import NewBusiness
 from app.domain.pages import Page, PageRequest
+from app.domain.passwords import check_password, is_email, password_bytes, same_email
 from app.domain.users import NewUser, UserChanges, UserDetails
 from app.errors import AlreadyExists, Forbidden, InvalidInput, InvalidState, NotFound
 from app.models import User, UserSession
@@ -23,7 +24,6 @@ from app.services.businesses import insert_business
 from app.services.calendars import as_local, zone_of
 from app.services.database import Database
 from app.services.limits import Limits
-from app.services.passwords import check_password, is_email, password_bytes, same_email
 from app.services.rows import check_version, read_page
 from app.services.scheduling import utc_now
 from app.services.tokens import sha256_of

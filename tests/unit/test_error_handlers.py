@@ -23,6 +23,13 @@ PRIVATE = "+972521234567"
 SLOT = FreeSlot(datetime(2026, 1, 5, 9, tzinfo=UTC), datetime(2026, 1, 5, 9, 30, tzinfo=UTC), 3)
 
 
+@pytest.fixture(autouse=True)
+def _unread_logs() -> Iterator[None]:
+    """structlog's own rendering of an error draws every frame with its variables, and takes its time."""
+    with structlog.testing.capture_logs():
+        yield
+
+
 def every_class(root: type[errors.MoedError]) -> Iterator[type[errors.MoedError]]:
     """`root` and all its descendants."""
     yield root

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from app.adapters.passwords import MEMORY_KIB, PASSES, Argon2Hasher, off_the_hub
+from app.domain.passwords import check_password, is_email, password_bytes, same_email
 from app.errors import InvalidInput
-from app.services.passwords import check_password, is_email, password_bytes, same_email
 
 QUICK = Argon2Hasher(memory_kib=64, passes=1)
 
