@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,15 @@ def fuzz(web: WebProcess, client: ApiClient, folder: Path, examples: int) -> tup
     return run.returncode, run.stdout[-20_000:] + run.stderr[-2000:]
 
 
+def operations_tested(printed: str) -> tuple[int, int]:
+    """(tested, in the document) of a run's summary."""
+    tested = re.search(r"Tested: (\d+)", printed)
+    selected = re.search(r"Selected: \d+/(\d+)", printed)
+    assert tested, printed
+    assert selected, printed
+    return int(tested[1]), int(selected[1])
+
+
 @pytest.mark.timeout(600)
 def test_some_requests_of_every_kind_are_answered_as_documented(
     fuzzed: WebProcess, client: ApiClient, tmp_path: Path
@@ -50,6 +60,8 @@ def test_some_requests_of_every_kind_are_answered_as_documented(
     """A few of each operation; the long test tries many."""
     code, printed = fuzz(fuzzed, client, tmp_path, examples=3)
     assert code == 0, printed
+    tested, documented = operations_tested(printed)
+    assert tested == documented >= 70
     assert client.get("/credential").status_code == 200
 
 
@@ -61,4 +73,6 @@ def test_many_requests_of_every_kind_are_answered_as_documented(
     """At least 100 of each operation, and chains of them."""
     code, printed = fuzz(fuzzed, client, tmp_path, examples=100)
     assert code == 0, printed
+    tested, documented = operations_tested(printed)
+    assert tested == documented >= 70
     assert client.get("/credential").status_code == 200
