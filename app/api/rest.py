@@ -136,7 +136,6 @@ def register(app: Flask, requests_per_minute: int, *, secure_cookies: bool = Tru
     app.config["API_VERSION"] = "v1"
     app.config["OPENAPI_VERSION"] = "3.1.0"
     app.url_map.converters["id"] = IdConverter
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # of Flask's own provider
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's own provider
     api = RestApi()
     api.register_converter(IdConverter, lambda _: ID_SCHEMA)
