@@ -7,20 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from tests.postgres import server_for_tests
 
 WORKER_TESTS = Path(__file__).parent / "worker"
-
-
-settings.register_profile("quick", max_examples=15)
-settings.register_profile("deep", max_examples=200)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """With the long tests (`bin/test --all`) properties are tried on many more examples."""
-    settings.load_profile("quick" if config.getoption("markexpr") else "deep")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -48,6 +48,7 @@ class Outcome:
 
 SUITES = (
     Suite("unit", "tests/unit"),
+    Suite("properties", "tests/properties"),
     Suite("engine", "tests/engine"),
     Suite("architecture", "tests/test_architecture.py"),
     Suite("integration", "tests/integration", database=True),
