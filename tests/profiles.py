@@ -1,4 +1,4 @@
-"""How many examples properties are tried on. Not in the root conftest: hypothesis takes half a second to import."""
+"""How many examples properties are tried on. Not in the root conftest: hypothesis takes its time to import."""
 
 from __future__ import annotations
 
